@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/rel_out.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/rel_clock.h"
+
+#define GREEN  "\033[32m"
+#define RED    "\033[31m"
+#define YELLOW "\033[33m"
+#define DIM    "\033[2m"
+#define RESET  "\033[0m"
+#define ERASE  "\r\033[K"
+
+static const char *paint(const struct rel_out *out, const char *colour)
+{
+    return out->colour ? colour : "";
+}
+
+void rel_out_init(struct rel_out *out, FILE *result, FILE *notes, bool json, bool quiet)
+{
+    const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+    bool tty = isatty(fileno(notes)) && term && strcmp(term, "dumb") != 0;
+
+    *out = (struct rel_out){.result = result, .notes = notes, .quiet = quiet};
+    if (json)
+        out->face = REL_FACE_JSON;
+    else
+        out->face = tty ? REL_FACE_TERMINAL : REL_FACE_PLAIN;
+    out->colour = out->face == REL_FACE_TERMINAL && !(no_colour && *no_colour);
+}
+
+/* Writes one object as one line. Takes the reference. */
+static void note_json(struct rel_out *out, json_t *object)
+{
+    rel_autofree char *line = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
+
+    json_decref(object);
+    if (line)
+        fprintf(out->notes, "%s\n", line);
+    fflush(out->notes);
+}
+
+/* Bytes that are not UTF-8 (a file name, a log line) must not cost the whole message. */
+static json_t *json_text(const char *s)
+{
+    json_t *v = json_string(s);
+    rel_autobuf struct rel_buf b = {0};
+
+    if (v)
+        return v;
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        if (c < 0x80)
+            rel_buf_add(&b, s, 1);
+        else
+            rel_buf_addf(&b, "\\x%02x", c);
+    }
+    return json_string(b.p ? b.p : "");
+}
+
+static void note_progress(struct rel_out *out, const char *step, const char *state,
+                          const char *detail, json_t *extra)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "type", json_string("progress"));
+    json_object_set_new(o, "step", json_text(step));
+    json_object_set_new(o, "state", json_string(state));
+    if (detail)
+        json_object_set_new(o, "detail", json_text(detail));
+    if (extra) {
+        json_object_update(o, extra);
+        json_decref(extra);
+    }
+    note_json(out, o);
+}
+
+void rel_out_step(struct rel_out *out, const char *step, const char *detail)
+{
+    rel_out_step_end(out, true, NULL);
+    snprintf(out->step, sizeof(out->step), "%s", step);
+    out->step_began_ms = rel_mono_ms();
+    rel_out_step_news(out, detail, 0, 0);
+}
+
+void rel_out_step_news(struct rel_out *out, const char *detail, uint64_t done, uint64_t total)
+{
+    if (out->quiet || !out->step[0])
+        return;
+    if (out->face == REL_FACE_JSON) {
+        json_t *extra = json_object();
+
+        if (total) {
+            json_object_set_new(extra, "done", json_integer((json_int_t)done));
+            json_object_set_new(extra, "total", json_integer((json_int_t)total));
+        }
+        note_progress(out, out->step, "running", detail, extra);
+    } else if (out->face == REL_FACE_TERMINAL) {
+        fprintf(out->notes, ERASE "%s  ..  %s%-12s %s", paint(out, DIM), paint(out, RESET),
+                out->step, detail ? detail : "");
+        /* 100 % is said by the line that ends the step */
+        if (total && done < total)
+            fprintf(out->notes, " %3u %%", (unsigned)(done * 100 / total));
+        fflush(out->notes);
+    }
+}
+
+void rel_out_step_line(struct rel_out *out, const char *step, const char *detail, bool ok,
+                       int64_t took_ms)
+{
+    if (out->quiet)
+        return;
+    if (out->face == REL_FACE_JSON) {
+        note_progress(out, step, ok ? "done" : "failed", detail,
+                      json_pack("{s:I}", "took_ms", (json_int_t)took_ms));
+        return;
+    }
+    fprintf(out->notes, "%s%s%s%s %-12s %s%s%lld ms\n", out->face == REL_FACE_TERMINAL ? ERASE : "",
+            paint(out, ok ? GREEN : RED), ok ? "  ok " : "fail ", paint(out, RESET), step,
+            detail ? detail : "", detail && *detail ? "  " : "", (long long)took_ms);
+    fflush(out->notes);
+}
+
+void rel_out_step_end(struct rel_out *out, bool ok, const char *detail)
+{
+    char step[sizeof(out->step)];
+
+    if (!out->step[0])
+        return;
+    memcpy(step, out->step, sizeof(step));
+    out->step[0] = '\0';
+    rel_out_step_line(out, step, detail, ok, rel_mono_ms() - out->step_began_ms);
+}
+
+static void note_log(struct rel_out *out, const char *level, const char *colour, const char *text)
+{
+    if (out->face == REL_FACE_JSON) {
+        json_t *o = json_pack("{s:s, s:s}", "type", "log", "level", level);
+
+        json_object_set_new(o, "message", json_text(text));
+        note_json(out, o);
+        return;
+    }
+    if (out->face == REL_FACE_TERMINAL)
+        fputs(ERASE, out->notes);
+    fprintf(out->notes, "%s%s%s%s\n", paint(out, colour), *colour ? "warning: " : "",
+            paint(out, RESET), text);
+    fflush(out->notes);
+}
+
+void rel_out_log(struct rel_out *out, const char *fmt, ...)
+{
+    rel_autofree char *text = NULL;
+    va_list ap;
+
+    if (out->quiet)
+        return;
+    va_start(ap, fmt);
+    text = rel_vstrf(fmt, ap);
+    va_end(ap);
+    note_log(out, "info", "", text);
+}
+
+void rel_out_warn(struct rel_out *out, const char *fmt, ...)
+{
+    rel_autofree char *text = NULL;
+    va_list ap;
+
+    if (out->quiet)
+        return;
+    va_start(ap, fmt);
+    text = rel_vstrf(fmt, ap);
+    va_end(ap);
+    note_log(out, "warning", YELLOW, text);
+}
+
+void rel_out_error(struct rel_out *out, const char *prog, const struct rel_err *err)
+{
+    rel_out_step_end(out, false, NULL);
+    if (out->face == REL_FACE_JSON) {
+        json_t *o = json_pack("{s:s, s:s, s:i}", "type", "error", "code", rel_code_name(err->code),
+                              "exit", (int)rel_code_outcome(err->code));
+
+        json_object_set_new(o, "message", json_text(err->msg));
+        note_json(out, o);
+        return;
+    }
+    fprintf(out->notes, "%s%s: %s%s\n", paint(out, RED), prog, paint(out, RESET), err->msg);
+    fflush(out->notes);
+}
+
+int rel_out_result(struct rel_out *out, const json_t *json, const char *text, struct rel_err *e)
+{
+    rel_out_step_end(out, true, NULL);
+    if (out->face == REL_FACE_JSON) {
+        rel_autofree char *line = json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT);
+
+        if (!line)
+            return rel_fail(e, REL_E_INTERNAL, 0, "the result is no JSON value");
+        fprintf(out->result, "%s\n", line);
+    } else if (text) {
+        fputs(text, out->result);
+    }
+    if (fflush(out->result) == EOF || ferror(out->result))
+        return rel_fail(e, REL_E_IO, errno, "write the result");
+    return 0;
+}
+
+static void on_step(void *ctx, const char *step, const char *detail)
+{
+    rel_out_step(ctx, step, detail);
+}
+
+static void on_news(void *ctx, const char *detail, uint64_t done, uint64_t total)
+{
+    rel_out_step_news(ctx, detail, done, total);
+}
+
+static void on_warn(void *ctx, const char *text)
+{
+    rel_out_warn(ctx, "%s", text);
+}
+
+struct rel_progress rel_out_progress(struct rel_out *out)
+{
+    return (struct rel_progress){.step = on_step, .news = on_news, .warn = on_warn, .ctx = out};
+}
+
+void rel_progress_step(const struct rel_progress *p, const char *step, const char *detail)
+{
+    if (p && p->step)
+        p->step(p->ctx, step, detail);
+}
+
+void rel_progress_news(const struct rel_progress *p, const char *detail, uint64_t done,
+                       uint64_t total)
+{
+    if (p && p->news)
+        p->news(p->ctx, detail, done, total);
+}
+
+void rel_progress_warn(const struct rel_progress *p, const char *fmt, ...)
+{
+    rel_autofree char *text = NULL;
+    va_list ap;
+
+    if (!p || !p->warn)
+        return;
+    va_start(ap, fmt);
+    text = rel_vstrf(fmt, ap);
+    va_end(ap);
+    p->warn(p->ctx, text);
+}
