@@ -29,5 +29,5 @@ target_include_directories(relpack_ei SYSTEM INTERFACE ${EI_INCLUDE_DIR})
 target_compile_definitions(relpack_ei INTERFACE _REENTRANT)
 target_link_libraries(relpack_ei INTERFACE ${EI_LIBRARY} Threads::Threads)
 
-# relctl travels inside a release and needs nothing but libc there, so it links this one statically.
-find_library(JANSSON_STATIC NAMES libjansson.a REQUIRED)
+# The static jansson for base/; pkg-config says where its header is.
+find_library(JANSSON_STATIC NAMES libjansson.a HINTS ${JANSSON_LIBDIR} REQUIRED)
