@@ -1,0 +1,12 @@
+%% SPDX-License-Identifier: Apache-2.0
+-module(shop_sup).
+-behaviour(supervisor).
+-export([start_link/1, init/1]).
+
+start_link(Port) ->
+    supervisor:start_link({local, ?MODULE}, ?MODULE, Port).
+
+init(Port) ->
+    Counter = #{id => shop_counter, start => {shop_counter, start_link, []}},
+    Http = #{id => shop_http, start => {shop_http, start_link, [Port]}},
+    {ok, {#{strategy => one_for_one, intensity => 3, period => 5}, [Counter, Http]}}.
