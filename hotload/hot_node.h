@@ -19,6 +19,9 @@ REL_MUST_USE int hot_node_open(const struct hot_contact *c, int timeout_ms, stru
 void hot_node_close(struct hot_node *node);
 void hot_node_close_p(struct hot_node **node);
 #define hot_autonode __attribute__((cleanup(hot_node_close_p)))
+/* Cuts the connection: the call that waits on it fails with REL_E_UNREACHABLE, and what it runs over
+ * there is killed. For an output function whose reader is gone. Nothing but close may follow. */
+void hot_node_interrupt(struct hot_node *node);
 
 /* Output of the code that runs over there, as it is printed. `fd` is 1 or 2; UTF-8. */
 typedef void hot_output_fn(void *ctx, int fd, const char *bytes, size_t len);
@@ -34,7 +37,8 @@ struct hot_eval {
 };
 
 /* Evaluates an expression in the node, its group leader forwarding to `output`.
- * 0: *value is the printed form of its value (inspect or ~tp), owned by the caller.
+ * 0: *value is the printed form of its value (inspect or ~tp), owned by the caller; `value` may be
+ * NULL, and then nothing is printed over there.
  * REL_E_REMOTE: it did not parse, raised, exited or threw; the message is the first line of the
  * formatted exception, and the whole of it went to `output` on fd 2.
  * REL_E_TIMEOUT: the process that evaluated was killed over there.
