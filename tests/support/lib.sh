@@ -60,6 +60,7 @@ end_processes() {
     for pid in "${OWN_PIDS[@]}"; do
         mapfile -t -O ${#all[@]} all < <(process_tree "$pid")
     done
+    mapfile -t -O ${#all[@]} all < <(processes_out_of_work)
     [ ${#all[@]} -gt 0 ] || return 0
     kill -TERM "${all[@]}" 2>/dev/null || true
     poll 3 all_gone "${all[@]}" && return 0
@@ -74,6 +75,17 @@ process_tree() {
     echo "$1"
     for child in $(ps -o pid= --ppid "$1" 2>/dev/null); do
         process_tree "$child"
+    done
+}
+
+# Those whose program lies in $WORK: daemons that left the tree, such as the epmd of a release.
+processes_out_of_work() {
+    local exe
+
+    for exe in /proc/[0-9]*/exe; do
+        case $(readlink "$exe" 2>/dev/null) in
+        "$WORK"/*) basename "${exe%/exe}" ;;
+        esac
     done
 }
 

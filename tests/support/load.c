@@ -13,7 +13,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONN_MAX = 1000, BODY_KIND_MAX = 16, BUFFER = 4096, RATE_MAX = 20000, SECONDS_MAX = 3600 };
+enum { CONN_MAX = 1000, BODY_KIND_MAX = 16, BUFFER = 4096, RATE_MAX = 20000, SECONDS_MAX = 600 };
 enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
 
 enum failure { REFUSED, RESET, CLOSED, TIMED_OUT, BAD_STATUS, BAD_ANSWER, OVERLOAD, FAILURE_N };
@@ -65,12 +64,11 @@ struct load {
     size_t conn_n; /* usable slots */
     char request[1024];
     size_t request_len;
-    int64_t start_ns, first_ok_ns, last_ok_ns, gap_ns, took_ns;
-    uint64_t due_n, sent, ok, failed[FAILURE_N];
+    int64_t start_ns, last_ok_ns, gap_ns, took_ns;
+    uint64_t request_n, sent, ok, failed[FAILURE_N];
     struct body_kind bodies[BODY_KIND_MAX];
     size_t body_n;
     uint32_t *latency_us;
-    size_t latency_n, latency_cap;
     bool stopping;
 };
 
@@ -112,13 +110,7 @@ static void conn_fail(struct load *l, struct conn *c, enum failure why)
 
 static void conn_error(struct load *l, struct conn *c, int sys)
 {
-    enum failure why = RESET;
-
-    if (sys == ECONNREFUSED)
-        why = REFUSED;
-    else if (sys == ETIMEDOUT)
-        why = TIMED_OUT;
-    conn_fail(l, c, why);
+    conn_fail(l, c, sys == ECONNREFUSED ? REFUSED : sys == ETIMEDOUT ? TIMED_OUT : RESET);
 }
 
 static void conn_send(struct load *l, struct conn *c)
@@ -140,7 +132,6 @@ static void conn_send(struct load *l, struct conn *c)
 static void conn_open(struct load *l, struct conn *c)
 {
     struct epoll_event ev = {.events = EPOLLOUT, .data.ptr = c};
-    int one = 1;
 
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || epoll_ctl(l->ep, EPOLL_CTL_ADD, c->fd, &ev) < 0) {
@@ -149,15 +140,11 @@ static void conn_open(struct load *l, struct conn *c)
             conn_close(c);
         return;
     }
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     c->state = CONNECTING;
     if (connect(c->fd, (struct sockaddr *)&l->opt.address, sizeof l->opt.address) < 0 &&
         errno != EINPROGRESS)
         conn_error(l, c, errno);
 }
-
-/* --- answers -----------------------------------------------------------------------------------
- */
 
 /* Answers are counted by their first line; kinds beyond the table (a counter's, say) are not. */
 static void count_body(struct load *l, const char *body, size_t len)
@@ -176,21 +163,12 @@ static void count_body(struct load *l, const char *body, size_t len)
         l->bodies[l->body_n++] = kind;
 }
 
-static void count_ok(struct load *l, struct conn *c, int64_t now)
+static void count_ok(struct load *l, const struct conn *c)
 {
-    if (l->latency_n == l->latency_cap) {
-        l->latency_cap = l->latency_cap ? l->latency_cap * 2 : 4096;
-        l->latency_us = reallocarray(l->latency_us, l->latency_cap, sizeof *l->latency_us);
-        if (!l->latency_us)
-            abort();
-    }
-    l->latency_us[l->latency_n++] = (uint32_t)((now - c->due_ns) / 1000);
-    if (!l->first_ok_ns)
-        l->first_ok_ns = now;
-    else if (now - l->last_ok_ns > l->gap_ns)
-        l->gap_ns = now - l->last_ok_ns;
-    l->last_ok_ns = now;
-    l->ok++;
+    if (l->ok && c->last_ns - l->last_ok_ns > l->gap_ns)
+        l->gap_ns = c->last_ns - l->last_ok_ns;
+    l->last_ok_ns = c->last_ns;
+    l->latency_us[l->ok++] = (uint32_t)((c->last_ns - c->due_ns) / 1000);
 }
 
 /* The length that the head names, or -1. */
@@ -205,35 +183,35 @@ static long content_length(const char *head)
     return -1;
 }
 
+/* The body, once it is there as long as the head says; NULL before. */
+static const char *whole_body(const struct conn *c, long *length)
+{
+    const char *end = strstr(c->buf, "\r\n\r\n");
+
+    if (!end)
+        return NULL;
+    *length = content_length(c->buf);
+    return c->buf + c->len - (end + 4) >= *length ? end + 4 : NULL;
+}
+
 static void take_answer(struct load *l, struct conn *c, bool at_end)
 {
-    char *end, *body;
-    long length;
+    const char *body;
+    long length = 0;
     int status = 0;
 
     c->buf[c->len] = 0;
-    end = strstr(c->buf, "\r\n\r\n");
-    if (!end) {
+    body = whole_body(c, &length);
+    if (!body) {
         if (at_end || c->len == BUFFER - 1)
             conn_fail(l, c, at_end ? CLOSED : BAD_ANSWER);
         return;
     }
-    body = end + 4;
-    length = content_length(c->buf);
-    if (length < 0 || length > BUFFER || sscanf(c->buf, "HTTP/1.%*d %d", &status) != 1) {
-        conn_fail(l, c, BAD_ANSWER);
+    if (length < 0 || sscanf(c->buf, "HTTP/1.%*d %d", &status) != 1 || status != 200) {
+        conn_fail(l, c, status && status != 200 ? BAD_STATUS : BAD_ANSWER);
         return;
     }
-    if ((size_t)(c->buf + c->len - body) < (size_t)length) {
-        if (at_end || c->len == BUFFER - 1)
-            conn_fail(l, c, at_end ? CLOSED : BAD_ANSWER);
-        return;
-    }
-    if (status != 200) {
-        conn_fail(l, c, BAD_STATUS);
-        return;
-    }
-    count_ok(l, c, c->last_ns);
+    count_ok(l, c);
     count_body(l, body, (size_t)length);
     c->state = l->opt.keepalive ? IDLE : ENDING;
     c->len = 0;
@@ -270,10 +248,8 @@ static void on_event(struct load *l, struct conn *c)
 
     if (c->state == FREE)
         return;
-    if (c->state != CONNECTING) {
-        on_readable(l, c);
-        return;
-    }
+    if (c->state != CONNECTING)
+        return on_readable(l, c);
     if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &sys, &len) < 0)
         sys = errno;
     if (sys)
@@ -281,9 +257,6 @@ static void on_event(struct load *l, struct conn *c)
     else
         conn_send(l, c);
 }
-
-/* --- the schedule ------------------------------------------------------------------------------
- */
 
 static struct conn *find_conn(struct load *l, enum state state)
 {
@@ -298,24 +271,23 @@ static int64_t due_at(const struct load *l, uint64_t i)
     return l->start_ns + (int64_t)(i * NS_PER_S / (uint64_t)l->opt.rate);
 }
 
-/* With --keepalive a request waits for a connection; otherwise a missing slot is a failure. */
+/* With --keepalive a request waits for a connection; one that got none is a failure in the end. */
 static void send_due(struct load *l, int64_t now)
 {
-    while (!l->stopping && due_at(l, l->due_n) <= now) {
+    while (l->sent < l->request_n && due_at(l, l->sent) <= now) {
         struct conn *c = l->opt.keepalive ? find_conn(l, IDLE) : NULL;
         bool idle = c != NULL;
 
         if (!c)
             c = find_conn(l, FREE);
-        if (!c && l->opt.keepalive)
+        if (!c && l->opt.keepalive && !l->stopping)
             return;
         l->sent++;
         if (!c) {
             l->failed[OVERLOAD]++;
-            l->due_n++;
             continue;
         }
-        c->due_ns = due_at(l, l->due_n++);
+        c->due_ns = due_at(l, l->sent - 1);
         c->last_ns = now;
         if (idle)
             conn_send(l, c);
@@ -345,7 +317,7 @@ static bool time_to_stop(const struct load *l, int64_t now)
 {
     struct signalfd_siginfo info;
 
-    if (l->stopping || now - l->start_ns >= (int64_t)l->opt.seconds * NS_PER_S)
+    if (now - l->start_ns >= (int64_t)l->opt.seconds * NS_PER_S)
         return true;
     if (l->opt.until_file && access(l->opt.until_file, F_OK) == 0)
         return true;
@@ -355,30 +327,30 @@ static bool time_to_stop(const struct load *l, int64_t now)
 static void run(struct load *l)
 {
     struct epoll_event events[256];
-    int64_t swept_ns = 0;
+    int64_t now, swept_ns = 0;
     size_t busy = 1;
 
     l->start_ns = now_ns();
     while (!l->stopping || busy) {
         struct timespec wait = {.tv_nsec = NS_PER_MS};
         int n = epoll_pwait2(l->ep, events, 256, &wait, NULL);
-        int64_t now;
 
         for (int i = 0; i < n; i++)
             on_event(l, events[i].data.ptr);
         now = now_ns();
-        send_due(l, now);
-        if (now - swept_ns < 5 * NS_PER_MS)
-            continue;
-        l->stopping = time_to_stop(l, now);
-        busy = sweep(l, now);
-        swept_ns = now;
+        if (!l->stopping) {
+            l->stopping = now - swept_ns > 5 * NS_PER_MS && time_to_stop(l, now);
+            send_due(l, now);
+        }
+        if (now - swept_ns > 5 * NS_PER_MS) {
+            busy = sweep(l, now);
+            swept_ns = now;
+        }
     }
     l->took_ns = now_ns() - l->start_ns;
+    if (l->ok && l->start_ns + l->took_ns - l->last_ok_ns > l->gap_ns)
+        l->gap_ns = l->start_ns + l->took_ns - l->last_ok_ns;
 }
-
-/* --- the report --------------------------------------------------------------------------------
- */
 
 static int by_size(const void *a, const void *b)
 {
@@ -389,9 +361,7 @@ static int by_size(const void *a, const void *b)
 
 static double latency_ms(const struct load *l, int percent)
 {
-    if (!l->latency_n)
-        return 0;
-    return l->latency_us[(l->latency_n - 1) * (size_t)percent / 100] / 1000.0;
+    return l->ok ? l->latency_us[(l->ok - 1) * (size_t)percent / 100] / 1000.0 : 0;
 }
 
 static uint64_t failed_sum(const struct load *l)
@@ -432,18 +402,13 @@ static void print_table(const struct load *l)
            latency_ms(l, 99), latency_ms(l, 100));
 }
 
-/* --- set-up ------------------------------------------------------------------------------------
- */
-
-static int number(const char *text, int low, int high, const char *rule)
+static int number(const char *text, int high)
 {
     char *end;
-    long n;
+    long n = strtol(text, &end, 10);
 
-    errno = 0;
-    n = strtol(text, &end, 10);
-    if (errno || end == text || *end || n < low || n > high)
-        usage(rule);
+    if (end == text || *end || n < 1 || n > high)
+        usage("a number is missing, not one or too large");
     return (int)n;
 }
 
@@ -465,27 +430,24 @@ static void set_url(struct options *o, const char *url)
 
 static void read_options(struct options *o, int argc, char **argv)
 {
-    static const struct option table[] = {{"url", required_argument, NULL, 'u'},
-                                          {"rate", required_argument, NULL, 'r'},
-                                          {"seconds", required_argument, NULL, 's'},
-                                          {"keepalive", required_argument, NULL, 'k'},
-                                          {"timeout-ms", required_argument, NULL, 't'},
-                                          {"until-file", required_argument, NULL, 'f'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {0}};
+    static const struct option table[] = {
+        {"url", 1, NULL, 'u'},        {"rate", 1, NULL, 'r'},
+        {"seconds", 1, NULL, 's'},    {"keepalive", 1, NULL, 'k'},
+        {"timeout-ms", 1, NULL, 't'}, {"until-file", 1, NULL, 'f'},
+        {"json", 0, NULL, 'j'},       {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (c == 'u')
             set_url(o, optarg);
         else if (c == 'r')
-            o->rate = number(optarg, 1, RATE_MAX, "--rate is a number from 1 to 20000");
+            o->rate = number(optarg, RATE_MAX);
         else if (c == 's')
-            o->seconds = number(optarg, 1, SECONDS_MAX, "--seconds is a number from 1 to 3600");
+            o->seconds = number(optarg, SECONDS_MAX);
         else if (c == 'k')
-            o->keepalive = number(optarg, 1, CONN_MAX, "--keepalive is a number from 1 to 1000");
+            o->keepalive = number(optarg, CONN_MAX);
         else if (c == 't')
-            o->timeout_ms = number(optarg, 1, 60000, "--timeout-ms is a number from 1 to 60000");
+            o->timeout_ms = number(optarg, 60000);
         else if (c == 'f')
             o->until_file = optarg;
         else if (c == 'j')
@@ -509,10 +471,12 @@ static int prepare(struct load *l)
     l->ep = epoll_create1(EPOLL_CLOEXEC);
     l->conn_n = l->opt.keepalive ? (size_t)l->opt.keepalive : CONN_MAX;
     l->conns = calloc(l->conn_n, sizeof *l->conns);
+    l->request_n = (uint64_t)l->opt.rate * (uint64_t)l->opt.seconds;
+    l->latency_us = calloc(l->request_n, sizeof *l->latency_us);
     l->request_len = (size_t)snprintf(
         l->request, sizeof l->request, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n\r\n",
         l->opt.path, l->opt.host, l->opt.keepalive ? "keep-alive" : "close");
-    return l->signal_fd < 0 || l->ep < 0 || !l->conns ? -1 : 0;
+    return l->signal_fd < 0 || l->ep < 0 || !l->conns || !l->latency_us ? -1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -525,18 +489,12 @@ int main(int argc, char **argv)
         return 1;
     }
     run(&l);
-    if (l.latency_n)
-        qsort(l.latency_us, l.latency_n, sizeof *l.latency_us, by_size);
+    qsort(l.latency_us, l.ok, sizeof *l.latency_us, by_size);
     if (l.opt.json)
         print_json(&l);
     else
         print_table(&l);
-    for (size_t i = 0; i < l.conn_n; i++)
-        if (l.conns[i].state != FREE)
-            conn_close(&l.conns[i]);
     free(l.conns);
     free(l.latency_us);
-    close(l.ep);
-    close(l.signal_fd);
     return failed_sum(&l) ? 1 : 0;
 }
