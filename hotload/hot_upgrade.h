@@ -28,11 +28,13 @@ struct hot_plan {
     size_t module_n;
     const struct hot_app_change *apps;
     size_t app_n;
-    const char *new_sys_config;   /* absolute path of the new release's sys.config, or NULL */
+    /* Absolute paths of the sys.config of the release that runs and of the new one, or NULL. What
+     * the environment has beyond the old one was put at run time, and stays. */
+    const char *old_sys_config, *new_sys_config;
     const char *old_consolidated; /* absolute paths of Elixir's consolidated protocols, or NULL */
     const char *new_consolidated;
-    int suspend_ms; /* every process must be suspended within it */
-    int timeout_ms; /* of the whole */
+    int suspend_ms; /* every process must be suspended within it, and have changed within it */
+    int timeout_ms; /* of the whole; the way back has its own, three times suspend_ms */
 };
 
 struct hot_report {
@@ -43,8 +45,11 @@ struct hot_report {
 
 /* 0: the new code runs, every process is resumed, the applications tell the new versions.
  * -1 REL_E_INPUT: refused before anything was touched, with the reason.
+ * -1 REL_E_BUSY: another hot upgrade of this node is under way.
+ * -1 REL_E_REMOTE, REL_E_UNREACHABLE: it failed before anything was touched.
  * -1 REL_E_ROLLED_BACK: it failed midway; old code and old states are back, all are resumed.
- * -1 REL_E_STUCK: the way back failed too; the message says what is left.
+ * -1 REL_E_STUCK: the way back failed too, and the message says what is left; or the node went away
+ *    meanwhile, and nobody knows.
  * If this process dies midway the node itself resumes every process within suspend_ms. */
 REL_MUST_USE int hot_upgrade_run(struct hot_node *node, const struct hot_plan *plan,
                                  struct hot_report *report, struct rel_err *e);
