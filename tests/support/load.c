@@ -7,7 +7,6 @@
  * over N open ones. Latency counts from the time the request was due. It speaks only to loopback.
  *
  * Exit: 0 every request was answered with 200, 1 some were not, 2 usage. */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
