@@ -220,8 +220,8 @@ pause(Plan = #{suspend_ms := Ms}, Code, Meta, Procs0, Known0) ->
     Until = now_ms() + Ms,
     Began = now_us(),
     note(began, Began),
-    suspend(Procs0, Until, Ms),
-    {Procs, Known} = suspend_born(Touched, Procs0, Known0, Until, Ms),
+    suspend(Procs0, Until),
+    {Procs, Known} = suspend_born(Touched, Procs0, Known0, Until),
     Modes = modes(Procs),
     note(meta, saved_meta(Meta)),
     move_paths(Plan),
@@ -537,27 +537,26 @@ starters(Seen, Mine) ->
 
 %%% The pause
 
-suspend(Procs, Until, Ms) ->
+suspend(Procs, Until) ->
     note(procs, Procs),
     {Starters, Others} = lists:partition(fun({_, Kind, _}) -> Kind =:= starter end, Procs),
-    suspend([Starters, Others], Procs, Until, max(50, Ms div 4)).
+    suspend([Starters, Others], Procs, Until, 100 + length(Procs) div 50).
 
 %% All at once; but a process that waits for an answer of one that is suspended already never gets
-%% to its own suspend. So what is stuck is suspended first in the next attempt, while those it waits
-%% for run.
+%% to its own suspend. So what is stuck moves to the front for the next attempt, and is suspended
+%% while those it waits for run. Callers gather before their callees, however deep they call.
 suspend(Groups, Procs, Until, Step) ->
     case suspend_groups(Groups, Until, Step) of
         [] -> ok;
         Stuck ->
-            case left(Until) of
-                0 -> fail("~ts did not suspend in time, it is busy", [names(Stuck)]);
-                _ ->
-                    {First, Rest} = lists:partition(fun({P, _, _}) -> lists:member(P, Stuck) end,
-                                                    Procs),
-                    Nobody = nobody(),
-                    [system(P, Nobody, resume) || {P, _, _} <- Procs],
-                    suspend([First, Rest], Procs, Until, Step)
-            end
+            left(Until) > 0 orelse
+                fail("~ts did not suspend in time, it is busy", [names(Stuck)]),
+            Nobody = nobody(),
+            [system(P, Nobody, resume) || {P, _, _} <- Procs],
+            Is = maps:from_keys(Stuck, true),
+            Behind = [[X || X = {P, _, _} <- G, not is_map_key(P, Is)] || G <- Groups],
+            Front = [X || X = {P, _, _} <- Procs, is_map_key(P, Is)],
+            suspend([Front | [G || G <- Behind, G =/= []]], Procs, Until, 2 * Step)
     end.
 
 suspend_groups([], _, _) ->
@@ -587,15 +586,15 @@ suspend_groups([Group | Groups], Until, Step) ->
     end.
 
 %% Others may have been started since the look around: by a process that is not suspended itself.
-suspend_born(Touched, Procs, Known, Until, Ms) ->
+suspend_born(Touched, Procs, Known, Until) ->
     {Born, Known1} = born(Touched, Known),
     case Born of
         [] -> {Procs, Known1};
         _ ->
             left(Until) > 0 orelse
                 fail("processes of the changed modules are started faster than they suspend", []),
-            suspend(Born, Until, Ms),
-            suspend_born(Touched, Born ++ Procs, Known1, Until, Ms)
+            suspend(Born, Until),
+            suspend_born(Touched, Born ++ Procs, Known1, Until)
     end.
 
 born(Touched, Known) ->
