@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/rel_io.h"
+#include "cmd/relctl.h"
+
+enum { COOKIE_LEN = 32, COOKIE_MAX = 512, PORT_LOW = 10240, PORT_HIGH = 32768, PORT_TRIES = 64 };
+
+static void random_bytes(void *out, size_t n)
+{
+    while (getrandom(out, n, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* ------------------------------------------------------------------ the cookie */
+
+static char *cookie_of_file(const char *path)
+{
+    rel_autofree char *text = NULL;
+    struct rel_err e = {0};
+    size_t len;
+
+    if (rel_read_file(AT_FDCWD, path, 4096, &text, &len, &e) < 0)
+        return NULL;
+    len = strcspn(text, " \t\r\n");
+    return len ? rel_xstrndup(text, len) : NULL;
+}
+
+static char *new_cookie(void)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    unsigned char r[COOKIE_LEN] = {0};
+    char *cookie = rel_xcalloc(COOKIE_LEN + 1, 1);
+
+    random_bytes(r, sizeof(r));
+    for (int i = 0; i < COOKIE_LEN; i++)
+        cookie[i] = letters[r[i] % 32];
+    return cookie;
+}
+
+/* Who says it first: the operator, vm.args, the release, an earlier boot; else it is made. */
+static char *choose_cookie(const struct relctl_boot *b, const char *file)
+{
+    const char *given = relctl_env("RELEASE_COOKIE", b->cookie_given);
+    rel_autofree char *of_release = rel_strf("%s/releases/COOKIE", b->root);
+    char *cookie = given ? rel_xstrdup(given) : cookie_of_file(of_release);
+
+    if (!cookie)
+        cookie = cookie_of_file(file);
+    return cookie ? cookie : new_cookie();
+}
+
+/* A folder that somebody else made, or can read, is no place for a secret. */
+static int make_private_dir(const char *path, struct rel_err *e)
+{
+    struct stat st;
+
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return rel_fail(e, REL_E_IO, errno, "create %s", path);
+    if (lstat(path, &st) < 0)
+        return rel_fail(e, REL_E_IO, errno, "stat %s", path);
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+        return rel_fail(e, REL_E_INPUT, 0,
+                        "%s must be a folder of this user with mode 0700, for the cookie", path);
+    return 0;
+}
+
+/* secret/cookie, and secret/erlang/.erlang.cookie leading to it: the VM gets secret/ as its
+ * XDG_CONFIG_HOME and reads the cookie there (auth.erl), so it shows on no command line. */
+static int make_cookie(const struct relctl_boot *b, struct rel_err *e)
+{
+    rel_autofree char *dir = rel_strf("%s/secret", b->tmp_dir);
+    rel_autofree char *file = rel_strf("%s/cookie", dir);
+    rel_autofree char *erlang = rel_strf("%s/erlang", dir);
+    rel_autofree char *link = rel_strf("%s/.erlang.cookie", erlang);
+    rel_autofree char *there = NULL, *cookie = NULL;
+    char target[32] = "";
+
+    if (make_private_dir(dir, e) < 0 || make_private_dir(erlang, e) < 0)
+        return -1;
+    there = cookie_of_file(file);
+    cookie = choose_cookie(b, file);
+    if (strlen(cookie) >= COOKIE_MAX)
+        return rel_fail(e, REL_E_INPUT, 0, "the cookie is longer than %d characters",
+                        COOKIE_MAX - 1);
+    if ((!there || strcmp(there, cookie) != 0) &&
+        rel_replace_file(AT_FDCWD, file, cookie, strlen(cookie), 0400, e) < 0)
+        return -1;
+    if (readlink(link, target, sizeof(target) - 1) > 0 && !strcmp(target, "../cookie"))
+        return 0;
+    return rel_replace_link(AT_FDCWD, link, "../cookie", e);
+}
+
+/* ------------------------------------------------------------------ name and port */
+
+/* The host part that `erl -name` would take. */
+static void long_host(char out[256])
+{
+    struct addrinfo hints = {.ai_flags = AI_CANONNAME}, *found = NULL;
+    char host[256] = "localhost";
+
+    gethostname(host, sizeof(host) - 1);
+    snprintf(out, 256, "%s", host);
+    if (getaddrinfo(host, NULL, &hints, &found) == 0 && found && found->ai_canonname)
+        snprintf(out, 256, "%s", found->ai_canonname);
+    if (found)
+        freeaddrinfo(found);
+}
+
+static char *whole_name(const struct relctl_boot *b, const char *distribution)
+{
+    const char *name = relctl_env("RELEASE_NODE", b->named ? b->named : b->name);
+    char host[256] = "localhost";
+
+    if (strchr(name, '@'))
+        return rel_xstrdup(name);
+    if (!strcmp(distribution, "name")) {
+        long_host(host);
+    } else if (!strcmp(distribution, "sname")) {
+        gethostname(host, sizeof(host) - 1);
+        host[strcspn(host, ".")] = '\0';
+    }
+    return rel_strf("%s@%s", name, host);
+}
+
+static bool can_bind(int port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    rel_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+}
+
+/* Below the range from which the kernel gives ports to outgoing connections (ip_local_port_range),
+ * so that none of those takes it before the VM does. */
+static int find_port(int *port, struct rel_err *e)
+{
+    for (int i = 0; i < PORT_TRIES; i++) {
+        uint32_t r = 0;
+        int candidate;
+
+        random_bytes(&r, sizeof(r));
+        candidate = PORT_LOW + (int)(r % (PORT_HIGH - PORT_LOW));
+        if (can_bind(candidate)) {
+            *port = candidate;
+            return 0;
+        }
+    }
+    return rel_fail(e, REL_E_IO, 0, "no free port on 127.0.0.1 for the distribution");
+}
+
+/* ------------------------------------------------------------------ the contact */
+
+static int refuse_second(const struct relctl_boot *b, const char *path, struct rel_err *e)
+{
+    struct hot_contact old = {0};
+    struct rel_err ignored = {0};
+    int result = 0;
+
+    if (hot_contact_read(path, &old, &ignored) < 0)
+        return 0;
+    if (hot_contact_alive(&old) && old.pid != b->pid)
+        result = rel_fail(e, REL_E_BUSY, 0,
+                          "%s runs already as process %d; a second one needs its own RELEASE_NODE "
+                          "or RELEASE_TMP",
+                          b->name, (int)old.pid);
+    hot_contact_fini(&old);
+    return result;
+}
+
+static bool has_elixir(const char *root)
+{
+    rel_autofree char *lib = rel_strf("%s/lib", root);
+    rel_autoclosedir DIR *d = opendir(lib);
+
+    for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d))
+        if (!strncmp(f->d_name, "elixir-", 7))
+            return true;
+    return false;
+}
+
+int relctl_make_dist(struct relctl_boot *b, struct rel_err *e)
+{
+    const char *distribution = relctl_env("RELEASE_DISTRIBUTION", "loopback");
+    rel_autofree char *cookie_file = rel_strf("%s/secret/cookie", b->tmp_dir);
+    rel_autofree char *path = relctl_contact_path(b->tmp_dir);
+    struct hot_contact c = {.cookie_file = cookie_file,
+                            .pid = b->pid,
+                            .pid_start = hot_pid_start(b->pid),
+                            .root = (char *)b->root,
+                            .name = (char *)b->name,
+                            .version = (char *)b->version,
+                            .elixir = has_elixir(b->root)};
+    bool loopback = !strcmp(distribution, "loopback"), none = !strcmp(distribution, "none");
+
+    if (!loopback && !none && strcmp(distribution, "sname") != 0 &&
+        strcmp(distribution, "name") != 0)
+        return rel_fail(e, REL_E_USAGE, 0,
+                        "RELEASE_DISTRIBUTION is '%s', it can be loopback, sname, name or none",
+                        distribution);
+    if (refuse_second(b, path, e) < 0 || (!none && make_cookie(b, e) < 0) ||
+        (loopback && find_port(&b->port, e) < 0))
+        return -1;
+    b->node = none ? rel_xstrdup("") : whole_name(b, distribution);
+    c.node = b->node;
+    c.port = b->port;
+    return hot_contact_write(path, &c, e);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/rel_io.h"
+#include "cmd/relctl.h"
+
+enum { FILE_MAX = 16 << 20 };
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+    return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
+}
+
+static void keep_first(char **slot, const char *value)
+{
+    if (!*slot && value)
+        *slot = rel_xstrdup(value);
+}
+
+/* Takes one flag with its value out of a line that is being cut into words. */
+static void take_flag(struct relctl_boot *b, const char *flag, const char *value)
+{
+    if (!strcmp(flag, "-setcookie"))
+        keep_first(&b->cookie_given, value);
+    else
+        keep_first(&b->named, value);
+}
+
+/* Copies a line without the flags that are ours to give. Words are cut at blanks; what a '#' begins
+ * is a comment (erlexec.c: read_args_file). True if something was taken out. */
+static bool filter_line(struct relctl_boot *b, const char *line, struct rel_buf *out)
+{
+    rel_autofree char *copy = rel_xstrndup(line, strcspn(line, "#"));
+    char *state = NULL, *word = strtok_r(copy, " \t\r", &state);
+    rel_autobuf struct rel_buf kept = {0};
+    bool taken = false;
+
+    while (word) {
+        char *next = strtok_r(NULL, " \t\r", &state);
+
+        if (is_one_of(word, "-name", "-sname", "-setcookie")) {
+            bool has_value = next && *next != '-' && *next != '+';
+
+            take_flag(b, word, has_value ? next : NULL);
+            taken = true;
+            word = has_value ? strtok_r(NULL, " \t\r", &state) : next;
+            continue;
+        }
+        rel_buf_addf(&kept, "%s ", word);
+        word = next;
+    }
+    if (taken)
+        rel_buf_addf(out, "%s\n", kept.p ? kept.p : "");
+    else
+        rel_buf_addf(out, "%s\n", line);
+    return taken;
+}
+
+int relctl_make_vm_args(struct relctl_boot *b, struct rel_err *e)
+{
+    rel_autobuf struct rel_buf out = {0};
+    rel_autofree char *text = NULL, *path = NULL;
+    bool taken = false;
+    char *state = NULL;
+    size_t len;
+
+    if (!rel_is_file(AT_FDCWD, b->vm_args)) {
+        free(b->vm_args);
+        b->vm_args = rel_xstrdup("");
+        return 0;
+    }
+    if (rel_read_file(AT_FDCWD, b->vm_args, FILE_MAX, &text, &len, e) < 0)
+        return -1;
+    for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state))
+        taken |= filter_line(b, line, &out);
+    if (!taken)
+        return 0;
+    path = rel_strf("%s/%s-%d.vm.args", b->tmp_dir, b->name, (int)b->pid);
+    if (rel_replace_file(AT_FDCWD, path, out.p, out.len, 0600, e) < 0)
+        return -1;
+    free(b->vm_args);
+    b->vm_args = rel_steal(&path);
+    return 0;
+}
+
+/* Copies of earlier boots, whose process is gone: <name>-<pid>.vm.args and so on. They may hold
+ * secrets, and nobody else removes them. */
+static void remove_stale(const struct relctl_boot *b)
+{
+    rel_autoclosedir DIR *d = opendir(b->tmp_dir);
+    size_t len = strlen(b->name);
+
+    for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d)) {
+        char *end;
+        long pid;
+
+        if (strncmp(f->d_name, b->name, len) != 0 || f->d_name[len] != '-')
+            continue;
+        pid = strtol(f->d_name + len + 1, &end, 10);
+        if (pid > 0 && (!strcmp(end, ".vm.args") || !strcmp(end, ".runtime.config")) &&
+            kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+            unlinkat(dirfd(d), f->d_name, 0);
+    }
+}
+
+int relctl_make_sys_config(struct relctl_boot *b, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s.config", b->sys_config);
+    rel_autofree char *text = NULL, *copy = NULL, *copy_path = NULL;
+    size_t len;
+
+    remove_stale(b);
+    if (rel_read_file(AT_FDCWD, path, FILE_MAX, &text, &len, e) < 0)
+        return -1;
+    if (!memmem(text, len, "RUNTIME_CONFIG=true", strlen("RUNTIME_CONFIG=true")))
+        return 0;
+    copy = rel_strf("%s/%s-%d.runtime", b->tmp_dir, b->name, (int)b->pid);
+    copy_path = rel_strf("%s.config", copy);
+    if (rel_replace_file(AT_FDCWD, copy_path, text, len, 0600, e) < 0)
+        return -1;
+    free(b->sys_config);
+    b->sys_config = rel_steal(&copy);
+    return 0;
+}

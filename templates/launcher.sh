@@ -1,0 +1,276 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Starts this release and works with it. 'rpc', 'stop' and their like are on a short way to relctl:
+# until the exec there is no other process, so keep forks out of what runs before the case.
+set -e
+
+SELF=$0
+while [ -h "$SELF" ]; do
+  LINK=$(readlink "$SELF")
+  case $LINK in
+    /*) SELF=$LINK ;;
+    *) SELF=${SELF%/*}/$LINK ;;
+  esac
+done
+case $SELF in
+  */*) ;;
+  *) SELF=$(command -v "$SELF") ;;
+esac
+
+# The real folder: 'current' may point elsewhere a moment later.
+STARTED_IN=$PWD
+CDPATH='' cd -P "${SELF%/*}/.." 2>/dev/null
+RELEASE_ROOT=$PWD
+cd "$STARTED_IN" 2>/dev/null || :
+RELEASE_NAME=${RELEASE_NAME:-${SELF##*/}}
+if [ -z "$RELEASE_VSN" ]; then
+  read -r _ RELEASE_VSN _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$RELEASE_VSN" ]
+fi
+RELEASE_COMMAND=${1:-}
+RELEASE_PROG=${RELEASE_PROG:-${0##*/}}
+export RELEASE_ROOT RELEASE_NAME RELEASE_VSN RELEASE_COMMAND RELEASE_PROG
+
+REL_VSN_DIR=$RELEASE_ROOT/releases/$RELEASE_VSN
+if [ -f "$REL_VSN_DIR/env.sh" ]; then
+  # shellcheck source=/dev/null
+  . "$REL_VSN_DIR/env.sh"
+fi
+
+RELEASE_MODE=${RELEASE_MODE:-embedded}
+RELEASE_TMP=${RELEASE_TMP:-$RELEASE_ROOT/tmp}
+RELEASE_VM_ARGS=${RELEASE_VM_ARGS:-$REL_VSN_DIR/vm.args}
+RELEASE_REMOTE_VM_ARGS=${RELEASE_REMOTE_VM_ARGS:-$REL_VSN_DIR/remote.vm.args}
+RELEASE_SYS_CONFIG=${RELEASE_SYS_CONFIG:-$REL_VSN_DIR/sys}
+RELEASE_BOOT_SCRIPT=${RELEASE_BOOT_SCRIPT:-start}
+RELEASE_BOOT_SCRIPT_CLEAN=${RELEASE_BOOT_SCRIPT_CLEAN:-start_clean}
+export RELEASE_MODE RELEASE_TMP RELEASE_VM_ARGS RELEASE_REMOTE_VM_ARGS RELEASE_SYS_CONFIG
+export RELEASE_BOOT_SCRIPT RELEASE_BOOT_SCRIPT_CLEAN
+RELCTL=$RELEASE_ROOT/bin/relctl
+
+usage () {
+  echo "Usage: $RELEASE_PROG COMMAND [ARGS]
+
+The known commands are:
+
+    start          Starts the system
+    start_iex      Starts the system with a shell attached
+    daemon         Starts the system as a daemon, returns when it has booted
+    daemon_iex     Starts the system as a daemon with a shell attached
+    eval EXPR      Executes the given expression on a new, non-booted system
+    rpc EXPR       Executes the given expression on the running system
+                   (--print prints its value too, --timeout S, --json)
+    remote         Connects to the running system via a remote shell
+    restart        Restarts the running system inside its process
+    stop           Stops the running system and waits until it is gone
+    pid            Prints the operating system PID of the running system
+    ping           Prints pong when the running system answers
+    version        Prints the release name and version to be booted
+" >&2
+}
+
+# Where a VM can work: it lists its working directory, and says so at length if it may not.
+enter_working_dir () {
+  if [ ! -r . ] || [ ! -x . ]; then
+    cd "$RELEASE_ROOT"
+  fi
+}
+
+has_elixir () {
+  for ELIXIR_DIR in "$RELEASE_ROOT"/lib/elixir-*; do
+    [ -d "$ELIXIR_DIR" ] && return
+  done
+  return 1
+}
+
+# As the iex script of that Elixir has it.
+iex_user () {
+  case ${ELIXIR_DIR##*/elixir-} in
+    1.[0-9].* | 1.1[0-4].*) echo Elixir.IEx.CLI ;;
+    *) echo elixir ;;
+  esac
+}
+
+# Replaces this shell by the VM, with the same process id.
+exec_vm () {
+  read -r ERTS_VSN _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$ERTS_VSN" ]
+  BINDIR=$RELEASE_ROOT/erts-$ERTS_VSN/bin
+  if [ ! -x "$BINDIR/erlexec" ]; then
+    exec erl "$@"
+  fi
+  ROOTDIR=${ERL_ROOTDIR:-$RELEASE_ROOT}
+  EMU=beam
+  PROGNAME=erl
+  export BINDIR ROOTDIR EMU PROGNAME
+  exec "$BINDIR/erlexec" "$@"
+}
+
+# Cookie, port, contact and private copies of the files; a peer of relsup has got all but the last.
+prepare () {
+  if [ -n "$RELSUP_GENERATION" ] || [ "$1" = eval ]; then
+    PREPARED=$("$RELCTL" prepare --root "$RELEASE_ROOT" --pid $$) || exit $?
+  else
+    PREPARED=$("$RELCTL" prepare --root "$RELEASE_ROOT" --pid $$ --node) || exit $?
+  fi
+  eval "$PREPARED"
+  export RELEASE_VM_ARGS RELEASE_SYS_CONFIG RELEASE_NODE
+}
+
+# Starts the VM with the flags that name it in front of the given ones. A peer of relsup gets cookie,
+# port and interface by ERL_AFLAGS.
+exec_node () {
+  [ -n "$RELEASE_NODE" ] || exec_vm "$@"
+  case $RELEASE_DISTRIBUTION,$RELEASE_NODE in
+    none,*) exec_vm "$@" ;;
+    name,* | *@*.*) NAME_FLAG=-name ;;
+    *) NAME_FLAG=-sname ;;
+  esac
+  if [ -n "$RELSUP_GENERATION" ]; then
+    exec_vm "$NAME_FLAG" "$RELEASE_NODE" "$@"
+  fi
+  XDG_CONFIG_HOME=$RELEASE_TMP/secret
+  export XDG_CONFIG_HOME
+  set -- "$NAME_FLAG" "$RELEASE_NODE" -setcookie -home x "$@"
+  if [ -n "$RELEASE_DIST_PORT" ]; then
+    set -- -start_epmd false -erl_epmd_port "$RELEASE_DIST_PORT" \
+      -kernel inet_dist_use_interface '{127,0,0,1}' "$@"
+  fi
+  exec_vm "$@"
+}
+
+# start_vm shell|plain
+start_vm () {
+  KIND=$1
+  enter_working_dir
+  prepare start
+  if has_elixir; then
+    set -- -noshell
+    if [ -t 1 ] && [ -t 2 ] && [ -z "$NO_COLOR" ]; then
+      set -- "$@" -elixir ansi_enabled true
+    fi
+    if [ "$KIND" = shell ]; then
+      set -- "$@" -user "$(iex_user)" -extra --no-halt +iex
+    else
+      set -- "$@" -s elixir start_cli -extra --no-halt
+    fi
+  elif [ "$KIND" = shell ]; then
+    set --
+  else
+    set -- -noshell -noinput +Bd
+  fi
+  [ -z "$RELEASE_VM_ARGS" ] || set -- -args_file "$RELEASE_VM_ARGS" "$@"
+  # ELIXIR_ERL_OPTIONS is a list of flags.
+  # shellcheck disable=SC2086
+  exec_node -mode "$RELEASE_MODE" -boot "$REL_VSN_DIR/$RELEASE_BOOT_SCRIPT" \
+    -boot_var RELEASE_LIB "$RELEASE_ROOT/lib" -config "$RELEASE_SYS_CONFIG" \
+    $ELIXIR_ERL_OPTIONS "$@"
+}
+
+# run_erl gives what it is told to 'sh -c', in our environment: that is where the paths are.
+start_daemon () {
+  if [ "$RELCTL_DAEMON" = yes ]; then
+    unset RELCTL_DAEMON
+    start_vm "$1"
+  fi
+  enter_working_dir
+  read -r ERTS_VSN _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$ERTS_VSN" ]
+  RUN_ERL=$RELEASE_ROOT/erts-$ERTS_VSN/bin/run_erl
+  [ -x "$RUN_ERL" ] || RUN_ERL=run_erl
+  (
+    umask 077
+    mkdir -p "$RELEASE_TMP/pipe" "$RELEASE_TMP/log"
+  )
+  if "$RELCTL" ping --root "$RELEASE_ROOT" >/dev/null 2>&1; then
+    echo "$RELEASE_PROG: $RELEASE_NAME runs already" >&2
+    exit 2
+  fi
+  RELCTL_DAEMON=yes RELCTL_SELF=$RELEASE_ROOT/bin/${SELF##*/} \
+    "$RUN_ERL" -daemon "$RELEASE_TMP/pipe/" "$RELEASE_TMP/log/" \
+    "exec \"\$RELCTL_SELF\" $RELEASE_COMMAND"
+  "$RELCTL" await --root "$RELEASE_ROOT" || {
+    STATUS=$?
+    echo "$RELEASE_PROG: see $RELEASE_TMP/log" >&2
+    exit $STATUS
+  }
+}
+
+# The expression is the VM's last argument; what is behind it is for the expression.
+ERLANG_EVAL='
+  io:setopts(standard_io, [{encoding, unicode}]),
+  [Expr | _] = init:get_plain_arguments(),
+  Fail = fun(Format, Args) ->
+    io:format(standard_error, Format, Args), erlang:halt(1) end,
+  Parse = fun(Tokens) ->
+    Whole = case Tokens =/= [] andalso lists:last(Tokens) of
+      {dot, _} -> Tokens; _ -> Tokens ++ [{dot, 1}] end,
+    case erl_parse:parse_exprs(Whole) of
+      {ok, Exprs} -> Exprs;
+      {error, {_, Mod, Why}} -> Fail("** ~ts~n", [Mod:format_error(Why)]) end end,
+  case erl_scan:string(Expr) of
+    {ok, Tokens, _} ->
+      Exprs = Parse(Tokens),
+      try erl_eval:exprs(Exprs, erl_eval:new_bindings()) of _ -> erlang:halt(0)
+      catch Class:Reason:Stack ->
+        Fail("** ~ts~n", [erl_error:format_exception(Class, Reason, Stack, #{stack_trim_fun =>
+          fun(M, _, _) -> M =:= erl_eval orelse M =:= init end})]) end;
+    {error, {_, Mod, Why}, _} -> Fail("** ~ts~n", [Mod:format_error(Why)])
+  end.'
+
+eval_in_new_vm () {
+  if [ -z "$1" ]; then
+    echo "$RELEASE_PROG: eval expects an expression as argument" >&2
+    exit 2
+  fi
+  enter_working_dir
+  prepare eval
+  ERL_CRASH_DUMP_SECONDS=${ERL_CRASH_DUMP_SECONDS:-0}
+  export ERL_CRASH_DUMP_SECONDS
+  EXPR=$1
+  shift
+  [ "$1" = -- ] || [ $# -eq 0 ] || set -- -- "$@"
+  if has_elixir; then
+    set -- -noshell -s elixir start_cli -extra --eval "$EXPR" "$@"
+  else
+    set -- -noshell -noinput +Bd -eval "$ERLANG_EVAL" -extra "$EXPR" "$@"
+  fi
+  [ -z "$RELEASE_VM_ARGS" ] || set -- -args_file "$RELEASE_VM_ARGS" "$@"
+  # shellcheck disable=SC2086
+  exec_vm -boot "$REL_VSN_DIR/$RELEASE_BOOT_SCRIPT_CLEAN" \
+    -boot_var RELEASE_LIB "$RELEASE_ROOT/lib" -config "$RELEASE_SYS_CONFIG" \
+    $ELIXIR_ERL_OPTIONS "$@"
+}
+
+[ $# -eq 0 ] || shift
+case $RELEASE_COMMAND in
+  rpc | stop | restart | pid | ping | remote)
+    exec "$RELCTL" "$RELEASE_COMMAND" --root "$RELEASE_ROOT" "$@"
+    ;;
+  remote_console)
+    exec "$RELCTL" remote --root "$RELEASE_ROOT" "$@"
+    ;;
+  start | foreground)
+    start_vm plain
+    ;;
+  start_iex | console)
+    start_vm shell
+    ;;
+  daemon)
+    start_daemon plain
+    ;;
+  daemon_iex)
+    start_daemon shell
+    ;;
+  eval)
+    eval_in_new_vm "$@"
+    ;;
+  version)
+    echo "$RELEASE_NAME $RELEASE_VSN"
+    ;;
+  help | --help | -h)
+    usage
+    ;;
+  *)
+    usage
+    [ -z "$RELEASE_COMMAND" ] || echo "$RELEASE_PROG: unknown command '$RELEASE_COMMAND'" >&2
+    exit 2
+    ;;
+esac
