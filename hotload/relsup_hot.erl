@@ -81,7 +81,8 @@ over({done, Result}, _) ->
 over({refused, Text}, _) ->
     exit({done, {refused, 0, 0, 0, Text}});
 over(_, K = #{committed := {Mods, N}, began := Began}) ->
-    _ = resume(K, now_ms() + 1000),
+    resume(maps:get(procs, K), now_ms() + 1000),
+    forget_all(maps:get(procs, K)),
     exit({done, {ok, Mods, N, now_us() - Began, <<>>}});
 over({failed, Text}, K = #{began := Began, procs := Procs}) ->
     {Outcome, Left} = undo(K),
@@ -92,15 +93,19 @@ over(Why, K) ->
     over({failed, text("the worker ended: ~0tp", [Why])}, K).
 
 %% Code first, because a gen_statem reads its callback mode from the code that is loaded; then what
-%% the applications tell; then the states; and resume whatever happened.
-undo(K = #{plan := #{suspend_ms := Ms}}) ->
-    Left = [Text || Text <- [undo_code(K, now_ms() + Ms),
-                             attempt(fun() -> undo_meta(K) end),
-                             undo_states(K, now_ms() + Ms),
-                             resume(K, now_ms() + Ms)], Text =/= ok],
-    case Left of
+%% the applications tell; then the states; and resume whatever happened. A process takes its messages
+%% in their order, so nobody waits for one that is still in its code_change.
+undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs}) ->
+    Code = undo_code(K, now_ms() + Ms),
+    Meta = attempt(fun() -> undo_meta(K) end),
+    Asked = undo_states(K),
+    Resumed = post([{Pid, resume} || {Pid, _, _} <- Procs]),
+    forget_all(Procs),
+    States = check_undone(Asked, now_ms() + Ms),
+    _ = wait(Resumed, fun(_) -> true end, now_ms() + Ms),
+    case [Text || Text <- [Code, Meta, States], Text =/= ok] of
         [] -> {rolled_back, []};
-        _ -> {stuck, [["; ", Text] || Text <- Left]}
+        Left -> {stuck, [["; ", Text] || Text <- Left]}
     end.
 
 attempt(Fun) ->
@@ -142,42 +147,45 @@ unpurged(Ms, Until) ->
             end
     end.
 
-undo_states(K = #{changing := true, procs := Procs}, Until) ->
+undo_states(K = #{changing := true, procs := Procs}) ->
     Saved = [P || P = {_, Kind, _} <- Procs, Kind =/= starter],
     Nobody = nobody(),
-    [system(Pid, Nobody, {replace_state, fun ?MODULE:rest/1}) || {Pid, Kind, _} <- Saved,
-                                                                 Kind =/= gen_event],
-    [system(Pid, Nobody, {replace_state, fun ?MODULE:rest_event/1}) || {Pid, gen_event, _} <- Saved],
-    {BadMode, _} = undo_modes(K, Saved, Until),
-    [system(Pid, Nobody, {replace_state, fun ?MODULE:rest/1}) || {Pid, gen_statem, _} <- Saved],
-    {Bad, Missing} = ask([{Pid, case Kind of
-                                    gen_event -> suspend;
-                                    _ -> {replace_state, fun ?MODULE:proof/1}
-                                end} || {Pid, Kind, _} <- Saved],
-                         fun(ok) -> true;
-                            ({error, {callback_failed, _, {throw, true}}}) -> true;
-                            (_) -> false
-                         end, Until),
-    case lists:usort([Pid || {Pid, _} <- Bad ++ BadMode] ++ Missing) of
-        [] -> ok;
-        Pids -> text("the old state of ~ts is not back", [names(Pids)])
-    end;
-undo_states(_, _) ->
-    ok.
+    [system(Pid, Nobody, {replace_state, case Kind of
+                                             gen_event -> fun ?MODULE:rest_event/1;
+                                             _ -> fun ?MODULE:rest/1
+                                         end}) || {Pid, Kind, _} <- Saved],
+    Modes = undo_modes(maps:get(modes, K), Saved, Nobody),
+    [Modes, post([{Pid, case Kind of
+                            gen_event -> suspend;
+                            _ -> {replace_state, fun ?MODULE:proof/1}
+                        end} || {Pid, Kind, _} <- Saved])];
+undo_states(_) ->
+    [].
 
 %% Only system_code_change makes a gen_statem read its callback mode again (gen_statem.erl): the old
 %% code_change is called for that alone, and its result is replaced after it.
-undo_modes(#{modes := Modes}, Saved, Until) ->
-    ask([{Pid, {change_code, M, undefined, []}}
-         || {Pid, gen_statem, [M]} <- Saved, lists:member(M, Modes)],
-        fun(R) -> R =:= ok end, Until);
-undo_modes(_, _, _) ->
-    {[], []}.
+undo_modes(Modes, Saved, Nobody) ->
+    Statems = [{Pid, M} || {Pid, gen_statem, [M]} <- Saved, lists:member(M, Modes)],
+    Asked = post([{Pid, {change_code, M, undefined, []}} || {Pid, M} <- Statems]),
+    [system(Pid, Nobody, {replace_state, fun ?MODULE:rest/1}) || {Pid, _} <- Statems],
+    Asked.
+
+check_undone(Asked, Until) ->
+    Good = fun(ok) -> true;
+              ({error, {callback_failed, _, {throw, true}}}) -> true;
+              (_) -> false
+           end,
+    Answers = [wait(A, Good, Until) || A <- Asked],
+    case lists:usort(lists:append([[P || {P, _} <- Bad] ++ Missing || {Bad, Missing} <- Answers])) of
+        [] -> ok;
+        Pids -> text("the old state of ~ts is not back", [names(Pids)])
+    end.
 
 %% Behind each suspend, also behind one that was not answered: it works when the process gets to it.
-resume(#{procs := Procs}, Until) ->
-    %% A process that is still busy finds both when it gets to its messages.
-    _ = ask([{Pid, resume} || {Pid, _, _} <- Procs], fun(_) -> true end, Until),
+resume(Procs, Until) ->
+    ask([{Pid, resume} || {Pid, _, _} <- Procs], fun(_) -> true end, Until).
+
+forget_all(Procs) ->
     Nobody = nobody(),
     [forget(Pid, Kind, Nobody) || {Pid, Kind, _} <- Procs],
     ok.
@@ -239,8 +247,9 @@ pause(Plan = #{suspend_ms := Ms}, Code, Meta, Procs0, Known0) ->
     N = count(Procs),
     note(committed, {Loaded, N}),
     [code:delete(M) || M <- Removed],
-    ok = resume(#{procs => Procs}, now_ms() + Ms),
+    resume(Procs, now_ms() + Ms),
     Pause = now_us() - Began,
+    forget_all(Procs),
     config_change(EnvBefore),
     {done, {ok, Loaded, N, Pause, <<>>}}.
 
@@ -916,8 +925,14 @@ clear_cache() ->
 %% instead of 26. A process that died does not answer; it is looked for when no answer comes for a
 %% while. Returns the wrong answers and who is alive and has not answered.
 ask(Asked, Good, Until) ->
+    wait(post(Asked), Good, Until).
+
+post(Asked) ->
     Ref = make_ref(),
     [system(P, {self(), {Ref, P}}, Request) || {P, Request} <- Asked],
+    {Ref, Asked}.
+
+wait({Ref, Asked}, Good, Until) ->
     collect(Ref, length(Asked), [], Asked, [], Good, Until).
 
 collect(_, 0, _, _, Bad, _, _) ->
