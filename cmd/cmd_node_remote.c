@@ -188,7 +188,8 @@ int cmd_node_remote(struct cmd_ctx *ctx, const struct hot_contact *c, struct rel
     struct argv a = {0};
 
     (void)ctx;
-    if (!isatty(STDIN_FILENO) && !c->elixir) /* OTP would open a local shell instead */
+    /* OTP and IEx would open a local shell instead, and do there what was meant for the node. */
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return rel_fail(e, REL_E_USAGE, 0, "remote needs a terminal, use rpc in a script");
     if (cmd_node_open(c, CMD_NODE_TIMEOUT_MS, &node, e) < 0) /* a clear line, not a VM's */
         return -1;

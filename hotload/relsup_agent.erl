@@ -242,7 +242,8 @@ own_part(Stack) ->
     lists:takewhile(fun(Frame) -> element(1, Frame) =/= ?MODULE end, Stack).
 
 exception(elixir, Class, Reason, Stack) ->
-    unicode:characters_to_binary(['Elixir.Exception':format(Class, Reason, Stack), $\n]);
+    Chars = unicode:characters_to_list('Elixir.Exception':format(Class, Reason, Stack)),
+    unicode:characters_to_binary([string:trim(Chars, trailing, "\n"), $\n]);
 exception(erlang, Class, Reason, Stack) ->
     Trim = fun(M, _, _) -> M =:= erl_eval orelse M =:= ?MODULE end,
     Chars = erl_error:format_exception(Class, Reason, Stack,
