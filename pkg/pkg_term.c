@@ -182,6 +182,8 @@ const struct pkg_term *pkg_list_tail(struct pkg_arena *a, const struct pkg_term 
     struct pkg_list_build b = {0};
     struct pkg_term *t;
 
+    if (!n && tail)
+        return tail;
     for (size_t i = 0; i < n; i++)
         pkg_list_add(a, &b, v[i]);
     if (tail && tail->kind == PKG_STRING) {
