@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # rpc in an Erlang and in an Elixir release: output, value, exceptions, deadline, and what it leaves behind.
+# shellcheck disable=SC2016 # the expressions are not the shell's
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/fake_release.sh"
 
