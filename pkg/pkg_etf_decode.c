@@ -11,7 +11,8 @@
 #include "pkg/pkg_scan.h"
 
 enum { ETF_MAX = 16 << 20, VERSION_MAGIC = 131, COMPRESSED = 'P' };
-enum { BIG_BYTES_MAX = 4096 }; /* turning one to base 10 is quadratic */
+enum { ATOM_CHARS_MAX = 255, ARITY_MAX = 255 };
+enum { BIG_BYTES_MAX = 2048 }; /* turning one to base 10 is quadratic */
 
 struct decoder {
     struct pkg_arena *arena;
@@ -61,6 +62,7 @@ static int decode_text(struct decoder *d, enum pkg_term_kind kind, int len_bytes
     rel_autobuf struct rel_buf utf8 = {0};
     const unsigned char *p;
     uint64_t n;
+    int chars = 0;
 
     if (take_uint(d, len_bytes, &n) < 0 || !(p = take(d, n)))
         return -1;
@@ -74,6 +76,8 @@ static int decode_text(struct decoder *d, enum pkg_term_kind kind, int len_bytes
 
         if (!len)
             return broken(d, "an atom is not UTF-8");
+        if (++chars > ATOM_CHARS_MAX)
+            return broken(d, "an atom of more than 255 characters");
         i += len;
     }
     *t = kind == PKG_STRING ? pkg_stringn(d->arena, utf8.p, utf8.len)
@@ -115,7 +119,7 @@ static int decode_big(struct decoder *d, int len_bytes, const struct pkg_term **
     if (take_uint(d, len_bytes, &n) < 0 || !(sign = take(d, 1)))
         return -1;
     if (n > BIG_BYTES_MAX)
-        return broken(d, "an integer of more than 4096 bytes");
+        return broken(d, "an integer of more than 2048 bytes");
     if (!(p = take(d, n)))
         return -1;
     while (n && !p[n - 1])
@@ -185,7 +189,7 @@ static int decode_fun(struct decoder *d, const struct pkg_term **t)
     if (decode_seq(d, PKG_FUN, 3, &fun) < 0)
         return -1;
     if (!pkg_is_atom(fun->seq.v[0], NULL) || !pkg_is_atom(fun->seq.v[1], NULL) ||
-        fun->seq.v[2]->kind != PKG_INT)
+        fun->seq.v[2]->kind != PKG_INT || fun->seq.v[2]->i < 0 || fun->seq.v[2]->i > ARITY_MAX)
         return broken(d, "a fun without module, function and arity");
     *t = fun;
     return 0;
