@@ -12,7 +12,8 @@
 
 enum { ETF_MAX = 16 << 20, VERSION_MAGIC = 131, COMPRESSED = 'P' };
 enum { ATOM_CHARS_MAX = 255, ARITY_MAX = 255 };
-enum { BIG_BYTES_MAX = 2048 }; /* turning one to base 10 is quadratic */
+enum { BIG_DIGITS_MAX = 4096 }; /* as for text */
+enum { BIG_BYTES_MAX = 2048 };  /* turning one to base 10 is quadratic */
 
 struct decoder {
     struct pkg_arena *arena;
@@ -132,6 +133,8 @@ static int decode_big(struct decoder *d, int len_bytes, const struct pkg_term **
         *t = pkg_int(d->arena, INT64_MIN);
     else
         *t = big_term(d, p, n, *sign);
+    if ((*t)->kind == PKG_BIG && (*t)->text.n - (*sign != 0) > BIG_DIGITS_MAX)
+        return broken(d, "an integer of more than 4096 digits");
     return 0;
 }
 

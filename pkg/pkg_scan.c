@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Longer integers than this are not configuration, and turning one to base 10 is quadratic. */
-enum { INTEGER_DIGITS_MAX = 8192, ATOM_CHARS_MAX = 255 };
+enum { INTEGER_DIGITS_MAX = 4096, ATOM_CHARS_MAX = 255 };
 
 size_t pkg_utf8_len(const char *p, size_t left)
 {
@@ -382,6 +382,8 @@ static int scan_number(struct pkg_scan *s, struct rel_err *e)
     }
     s->tok.kind = PKG_TOK_INT;
     to_decimal(&s->tok.text, base);
+    if (s->tok.text.len > INTEGER_DIGITS_MAX)
+        return pkg_scan_fail(s, e, "a number of more than %d digits", INTEGER_DIGITS_MAX);
     return 0;
 }
 
