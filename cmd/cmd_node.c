@@ -146,16 +146,28 @@ static int wait_gone(const struct hot_contact *c, int pidfd, int64_t until_ms, s
     return 0;
 }
 
-/* A VM without distribution stops in the same order by SIGTERM (erl_signal_handler.erl). */
+/* A VM without distribution stops in the same order by SIGTERM (erl_signal_handler.erl). One that
+ * comes before the VM listens to signals is lost, hence again and again. */
+static int signal_stop(const struct hot_contact *c, int pidfd, int64_t until_ms, struct rel_err *e)
+{
+    for (;;) {
+        int64_t next_ms = rel_mono_ms() + 1000;
+        bool last = next_ms >= until_ms;
+
+        if (syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
+            return rel_fail(e, REL_E_IO, errno, "signal process %d", (int)c->pid);
+        if (wait_gone(c, pidfd, last ? until_ms : next_ms, e) == 0)
+            return 0;
+        if (e->code != REL_E_TIMEOUT || last)
+            return -1;
+        rel_err_clear(e);
+    }
+}
+
 static int order_stop(const struct hot_contact *c, int64_t timeout_ms, struct rel_err *e)
 {
     hot_autonode struct hot_node *node = NULL;
 
-    if (!*c->node) {
-        if (kill(c->pid, SIGTERM) < 0)
-            return rel_fail(e, REL_E_IO, errno, "signal process %d", (int)c->pid);
-        return 0;
-    }
     if (cmd_node_open(c, timeout_ms, &node, e) < 0)
         return -1;
     return hot_node_stop(node, clamp_ms(timeout_ms), e);
@@ -170,8 +182,12 @@ int cmd_node_stop(struct cmd_ctx *ctx, const struct hot_contact *c, int64_t time
 
     if (pidfd < 0 || !hot_contact_alive(c))
         return rel_fail(e, REL_E_UNREACHABLE, 0, "%s is not running", c->name);
-    if (order_stop(c, timeout_ms, e) < 0 || wait_gone(c, pidfd, until_ms, e) < 0)
+    if (!*c->node) {
+        if (signal_stop(c, pidfd, until_ms, e) < 0)
+            return -1;
+    } else if (order_stop(c, timeout_ms, e) < 0 || wait_gone(c, pidfd, until_ms, e) < 0) {
         return -1;
+    }
     return rel_out_result(&ctx->out, doc, "", e);
 }
 

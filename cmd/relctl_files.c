@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 
 #include "base/rel_io.h"
@@ -96,13 +94,13 @@ static void remove_stale(const struct relctl_boot *b)
 
     for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d)) {
         char *end;
-        long pid;
+        struct hot_contact owner = {0};
 
         if (strncmp(f->d_name, b->name, len) != 0 || f->d_name[len] != '-')
             continue;
-        pid = strtol(f->d_name + len + 1, &end, 10);
-        if (pid > 0 && (!strcmp(end, ".vm.args") || !strcmp(end, ".runtime.config")) &&
-            kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+        owner.pid = (pid_t)strtol(f->d_name + len + 1, &end, 10);
+        if (owner.pid > 0 && (!strcmp(end, ".vm.args") || !strcmp(end, ".runtime.config")) &&
+            !hot_contact_alive(&owner))
             unlinkat(dirfd(d), f->d_name, 0);
     }
 }
