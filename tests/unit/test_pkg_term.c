@@ -21,72 +21,72 @@ static const struct pkg_term *read_one(struct pkg_arena *a, const char *text)
 }
 
 /* What is read, and how it is written in one line; the same text when `out` is NULL. */
+static const struct {
+    const char *in, *out;
+} texts[] = {
+    {"atom", NULL},
+    {"a@B_9", NULL},
+    {"'Quoted'", NULL},
+    {"'plain'", "plain"},
+    {"'end'", NULL},
+    {"'don\\'t'", NULL},
+    {"\xc3\xa9t\xc3\xa9", NULL},
+    {"0", NULL},
+    {"-7", NULL},
+    {"+7", "7"},
+    {"16#fF", "255"},
+    {"36#z", "35"},
+    {"1_000", "1000"},
+    {"007", "7"},
+    {"9223372036854775807", NULL},
+    {"9223372036854775808", NULL},
+    {"-9223372036854775808", NULL},
+    {"-123456789012345678901234567890", NULL},
+    {"16#10000000000000000", "18446744073709551616"},
+    {"$a", "97"},
+    {"$ ", "32"},
+    {"$\\n", "10"},
+    {"$\\x{20AC}", "8364"},
+    {"$\\^a", "1"},
+    {"1.5", NULL},
+    {"1.0e10", "10000000000.0"},
+    {"1.0E+300", "1.0e+300"},
+    {"-0.1", NULL},
+    {"1.0e-7", "1.0e-07"},
+    {"\"\"", "[]"},
+    {"\"a\" \"b\"\n\"c\"", "\"abc\""},
+    {"\"\\x41\\101\\s\\\"\"", "\"AA \\\"\""},
+    {"\"\\e\"", "\"\\x{1b}\""},
+    {"<<>>", NULL},
+    {"<<\"text\">>", NULL},
+    {"<<\"\xc3\xbc\"/utf8>>", NULL},
+    {"<<\"\xc3\xbc\">>", "<<252>>"},
+    {"<<1,2:16,3:16/little>>", "<<1,0,2,3,0>>"},
+    {"<<8364/utf8>>", "<<\"\xe2\x82\xac\"/utf8>>"},
+    {"<<-1>>", "<<255>>"},
+    {"[]", NULL},
+    {"[a,[b],{}]", NULL},
+    {"[a|b]", NULL},
+    {"[a|[b,c]]", "[a,b,c]"},
+    {"[1|\"bc\"]", "[1,98,99]"},
+    {"{a, {b}}", "{a,{b}}"},
+    {"#{a => 1, a => 2}", "#{a => 2}"},
+    {"#{}", NULL},
+    {"fun lists:map/2", NULL},
+    {"% note\n{a % more\n}", "{a}"},
+};
+
 static void test_reads_and_writes(void **state)
 {
-    static const struct {
-        const char *in, *out;
-    } rows[] = {
-        {"atom", NULL},
-        {"a@B_9", NULL},
-        {"'Quoted'", NULL},
-        {"'plain'", "plain"},
-        {"'end'", NULL},
-        {"'don\\'t'", NULL},
-        {"\xc3\xa9t\xc3\xa9", NULL},
-        {"0", NULL},
-        {"-7", NULL},
-        {"+7", "7"},
-        {"16#fF", "255"},
-        {"36#z", "35"},
-        {"1_000", "1000"},
-        {"007", "7"},
-        {"9223372036854775807", NULL},
-        {"9223372036854775808", NULL},
-        {"-9223372036854775808", NULL},
-        {"-123456789012345678901234567890", NULL},
-        {"16#10000000000000000", "18446744073709551616"},
-        {"$a", "97"},
-        {"$ ", "32"},
-        {"$\\n", "10"},
-        {"$\\x{20AC}", "8364"},
-        {"$\\^a", "1"},
-        {"1.5", NULL},
-        {"1.0e10", "10000000000.0"},
-        {"1.0E+300", "1.0e+300"},
-        {"-0.1", NULL},
-        {"1.0e-7", "1.0e-07"},
-        {"\"\"", "[]"},
-        {"\"a\" \"b\"\n\"c\"", "\"abc\""},
-        {"\"\\x41\\101\\s\\\"\"", "\"AA \\\"\""},
-        {"\"\\e\"", "\"\\x{1b}\""},
-        {"<<>>", NULL},
-        {"<<\"text\">>", NULL},
-        {"<<\"\xc3\xbc\"/utf8>>", NULL},
-        {"<<\"\xc3\xbc\">>", "<<252>>"},
-        {"<<1,2:16,3:16/little>>", "<<1,0,2,3,0>>"},
-        {"<<8364/utf8>>", "<<\"\xe2\x82\xac\"/utf8>>"},
-        {"<<-1>>", "<<255>>"},
-        {"[]", NULL},
-        {"[a,[b],{}]", NULL},
-        {"[a|b]", NULL},
-        {"[a|[b,c]]", "[a,b,c]"},
-        {"[1|\"bc\"]", "[1,98,99]"},
-        {"{a, {b}}", "{a,{b}}"},
-        {"#{a => 1, a => 2}", "#{a => 2}"},
-        {"#{}", NULL},
-        {"fun lists:map/2", NULL},
-        {"% note\n{a % more\n}", "{a}"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         pkg_autoarena struct pkg_arena a = {0};
         rel_autobuf struct rel_buf out = {0}, file = {0};
-        rel_autofree char *text = rel_strf("%s.", rows[i].in);
+        rel_autofree char *text = rel_strf("%s.", texts[i].in);
         const struct pkg_term *t = read_one(&a, text);
 
         pkg_term_format(t, 0, 0, &out);
-        assert_string_equal(out.p, rows[i].out ? rows[i].out : rows[i].in);
+        assert_string_equal(out.p, texts[i].out ? texts[i].out : texts[i].in);
         pkg_term_format_file(t, &file);
         assert_true(pkg_equal(t, read_one(&a, file.p)));
     }
