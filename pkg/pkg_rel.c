@@ -351,7 +351,7 @@ struct pkg_rel *pkg_rel_clean(const struct pkg_rel *rel)
         const struct pkg_rel_app *a = &rel->apps[i];
         bool base = !strcmp(a->app->name, "kernel") || !strcmp(a->app->name, "stdlib");
 
-        add_app(clean, a->app, base || a->type == PKG_START_NONE ? a->type : PKG_START_LOAD);
+        add_app(clean, a->app, base ? a->type : PKG_START_NONE);
         clean->apps[i].uses = a->uses;
         clean->apps[i].includes = a->includes;
     }

@@ -66,8 +66,9 @@ REL_MUST_USE int pkg_rel_close(struct pkg_lib *lib, const struct pkg_rel_id *id,
 REL_MUST_USE int pkg_rel_read(struct pkg_lib *lib, const char *path, struct pkg_rel **rel,
                               struct rel_err *e);
 
-/* The same release with every application that is not none only loaded, but kernel and stdlib: for
- * start_clean.boot. Shares the lib; its own to free. */
+/* The same release with nothing loaded or started but kernel and stdlib, the rest only on the code
+ * path: for start_clean.boot. So mix 1.14 makes it; an application that were loaded already would
+ * break `:ok = Application.load(app)` in an eval. Shares the lib; its own to free. */
 struct pkg_rel *pkg_rel_clean(const struct pkg_rel *rel);
 
 void pkg_rel_free(struct pkg_rel *rel);

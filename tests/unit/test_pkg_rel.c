@@ -117,7 +117,7 @@ static void test_clean_starts_kernel_and_stdlib_only(void **state)
     lib = open_lib(*state);
     assert_int_equal(pkg_rel_close(lib, &id, want, 2, &rel, &e), 0);
     clean = pkg_rel_clean(rel);
-    assert_release(clean, "kernel:permanent stdlib:permanent shop:load tool:none",
+    assert_release(clean, "kernel:permanent stdlib:permanent shop:none tool:none",
                    "kernel stdlib shop tool");
 }
 
