@@ -19,8 +19,9 @@ REL_MUST_USE int hot_node_open(const struct hot_contact *c, int timeout_ms, stru
 void hot_node_close(struct hot_node *node);
 void hot_node_close_p(struct hot_node **node);
 #define hot_autonode __attribute__((cleanup(hot_node_close_p)))
-/* Cuts the connection: the call that waits on it fails with REL_E_UNREACHABLE, and what it runs over
- * there is killed. For an output function whose reader is gone. Nothing but close may follow. */
+/* Cuts the connection: the call that waits on it fails with REL_E_UNREACHABLE, and what it runs
+ * over there is killed. For an output function whose reader is gone. Nothing but close may follow.
+ */
 void hot_node_interrupt(struct hot_node *node);
 
 /* Output of the code that runs over there, as it is printed. `fd` is 1 or 2; UTF-8. */

@@ -97,6 +97,10 @@ static void accepts_keys_of_a_later_version(void **state)
     hot_contact_fini(&c);
 }
 
+#define REST(port, pid)                                                              \
+    "{\"node\": \"a@b\", \"port\": " port ", \"cookie_file\": \"/c\", \"pid\": " pid \
+    ", \"pid_start\": 2, \"root\": \"/r\", \"name\": \"n\", \"version\": \"v\"}"
+
 static void refuses_what_is_malformed(void **state)
 {
     static const char *const bad[] = {
@@ -105,11 +109,8 @@ static void refuses_what_is_malformed(void **state)
         "[]",
         "{\"node\": 1}",
         "{\"node\": \"a@b\", \"node\": \"a@b\"}",
-        "{\"node\": \"a@b\", \"port\": 70000, \"cookie_file\": \"/c\", \"pid\": 1, \"pid_start\": "
-        "2,"
-        " \"root\": \"/r\", \"name\": \"n\", \"version\": \"v\"}",
-        "{\"node\": \"a@b\", \"port\": 1, \"cookie_file\": \"/c\", \"pid\": -1, \"pid_start\": 2,"
-        " \"root\": \"/r\", \"name\": \"n\", \"version\": \"v\"}",
+        REST("70000", "1"),
+        REST("1", "-1"),
     };
     const struct fixture *f = *state;
 
