@@ -2,6 +2,9 @@
 /* Which applications a release consists of, and in which order they are loaded and started: the
  * closure over .app files, the .rel file, and the checks and the order of systools_make.
  *
+ * Nothing is added but kernel and stdlib: `mix release` also puts {sasl, permanent} and {iex, none}
+ * into its release; whoever builds as mix does names them in `want`.
+ *
  * A struct pkg_rel lends its applications from the struct pkg_lib, which must outlive it. */
 #ifndef PKG_REL_H
 #define PKG_REL_H
