@@ -50,7 +50,9 @@ assert_eq 600 "$(stat -c %a "$contact")"
 assert_eq 700 "$(stat -c %a "$RELEASE_TMP/secret")"
 "$shop" rpc 'timer:sleep(60000)' >/dev/null 2>&1 &
 own_pid $!
-script -qefc "'$shop' remote" "$WORK/shell" </dev/zero >/dev/null 2>&1 &
+mkfifo "$WORK/keys"
+exec 5<>"$WORK/keys"
+script -qefc "'$shop' remote" "$WORK/shell" <&5 >/dev/null 2>&1 &
 own_pid $!
 wait_until 10 grep -q '(shop@localhost)1>' "$WORK/shell"
 if grep -a -l -F -- "$cookie" /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; then
