@@ -5,11 +5,19 @@
 
 #include "base/rel_err.h"
 #include "base/rel_out.h"
+#include "pkg/pkg_entries.h"
 
-/* Writes every file below `root` into the tarball `path`: entries sorted by name without a leading
- * "./", uid and gid 0, no names of users, modes 0644, 0755 or a link, mtime SOURCE_DATE_EPOCH or 0,
- * no timestamp in the gzip header. The same tree gives the same bytes.
+enum pkg_format { PKG_FORMAT_GZ, PKG_FORMAT_ZST };
+
+/* Writes the entries, which must be sorted, into the tarball `path`: uid and gid 0, no names of
+ * users, mtime SOURCE_DATE_EPOCH or 0, no timestamp in the gzip header. The same entries give the
+ * same bytes. gzip is one member, because erl_tar reads no more than one.
  * 0: `path` is whole and on disk. -1 or a crash: `path` is as it was. */
+REL_MUST_USE int pkg_archive_write_entries(const struct pkg_entries *es, const char *path,
+                                           enum pkg_format format,
+                                           const struct rel_progress *progress, struct rel_err *e);
+
+/* The same for every file below `root`, as it is, by gzip. */
 REL_MUST_USE int pkg_archive_write(const char *root, const char *path,
                                    const struct rel_progress *progress, struct rel_err *e);
 
