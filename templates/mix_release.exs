@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+# Loaded beside mix ("elixir -r THIS -S mix relpack.facts FILE [--no-compile]"): compiles the project as
+# `mix release` does and writes what it would assemble as Erlang terms into FILE, each {Key, Value}.
+# Not by `mix run`, which evaluates config/runtime.exs: that belongs to the boot on the target.
+defmodule Mix.Tasks.Relpack.Facts do
+  use Mix.Task
+
+  def run([file | args]) do
+    Mix.Project.get!()
+    Mix.Task.run("compile", args)
+    config = Mix.Project.config()
+    release = Mix.Release.from_config!(release_name(), config, [])
+    warn_steps(release)
+    release = add_runtime_config(release, config)
+    work = Path.dirname(file)
+    sys_config = make_sys_config(release, config, work)
+
+    facts = [
+      name: to_string(release.name),
+      version: to_string(release.version),
+      erts_version: to_string(release.erts_version),
+      erts_source: path(release.erts_source),
+      apps: for({app, mode} <- release.boot_scripts.start, do: rel_app(release, app, mode)),
+      paths: for({_, props} <- release.applications, do: path(props[:path])) |> Enum.sort(),
+      sys_config: sys_config,
+      boot: if(release.config_providers == [], do: [], else: boot_args()),
+      runtime: path(runtime_path(release, config)),
+      consolidated: path(consolidated(config)),
+      env_sh: template(release, "env.sh"),
+      vm_args: template(release, "vm.args"),
+      remote_vm_args: template(release, "remote.vm.args"),
+      overlays: Enum.map(overlays(release), &path/1),
+      strip_beams: release.options[:strip_beams] not in [false, nil] or
+        not Keyword.has_key?(release.options, :strip_beams)
+    ]
+
+    text = for fact <- facts, do: :io_lib.format("~tp.~n", [fact])
+    File.write!(file, ["%% coding: utf-8\n", :unicode.characters_to_binary(text)])
+  end
+
+  defp release_name do
+    case System.get_env("RELPACK_RELEASE") do
+      empty when empty in [nil, ""] -> nil
+      name -> String.to_atom(name)
+    end
+  end
+
+  defp path(nil), do: []
+  defp path(path), do: path |> to_string() |> Path.expand()
+
+  # A binary, so that `~tp` cannot write it as a list of numbers.
+  defp rel_app(release, app, mode) do
+    props = Map.fetch!(release.applications, app)
+
+    case props[:included_applications] || [] do
+      [] -> {app, props[:vsn], mode}
+      included -> {app, props[:vsn], mode, included}
+    end
+  end
+
+  defp warn_steps(release) do
+    for step <- release.steps, is_function(step) do
+      Mix.shell().info("relpack: the release step #{inspect(step)} is not run")
+    end
+  end
+
+  defp runtime_path(release, config) do
+    given = release.options[:runtime_config_path]
+    default = (config[:config_path] || "config/config.exs") |> Path.dirname() |> Path.join("runtime.exs")
+
+    cond do
+      given == false -> nil
+      given -> given
+      File.regular?(default) -> default
+      true -> nil
+    end
+  end
+
+  defp add_runtime_config(release, config) do
+    case runtime_path(release, config) do
+      nil ->
+        release
+
+      _ ->
+        on_target = {:system, "RELEASE_ROOT", "/releases/#{release.version}/runtime.exs"}
+        opts = [path: on_target, env: Mix.env(), target: Mix.target(), imports: :disabled]
+        update_in(release.config_providers, &[{Config.Reader, opts} | &1])
+    end
+  end
+
+  defp make_sys_config(release, config, work) do
+    build_time =
+      if File.regular?(config[:config_path]),
+        do: Config.Reader.read!(config[:config_path], env: Mix.env(), target: Mix.target()),
+        else: []
+
+    # Where the launcher lets the booting system write its merged configuration.
+    provider_path = {:system, "RELEASE_SYS_CONFIG", ".config"}
+
+    case Mix.Release.make_sys_config(%{release | version_path: work}, build_time, provider_path) do
+      :ok -> File.read!(Path.join(work, "sys.config"))
+      {:error, message} -> Mix.raise("Could not make sys.config: " <> message)
+    end
+  end
+
+  # boot/0 since Elixir 1.13; before it took the place of its data.
+  defp boot_args do
+    Code.ensure_loaded!(Config.Provider)
+    if function_exported?(Config.Provider, :boot, 0), do: {:boot, []}, else: {:boot, [:elixir, :config_providers]}
+  end
+
+  defp consolidated(config) do
+    if config[:consolidate_protocols], do: Mix.Project.consolidation_path(config)
+  end
+
+  # From rel/NAME.eex; without one relpack's own is taken.
+  defp template(release, name) do
+    file = Mix.Release.rel_templates_path(release, name <> ".eex")
+    if File.exists?(file), do: EEx.eval_file(file, assigns: [release: release]), else: []
+  end
+
+  defp overlays(release) do
+    default = Mix.Release.rel_templates_path(release, "overlays")
+    if(File.dir?(default), do: [default], else: []) ++ List.wrap(release.options[:overlays])
+  end
+end
