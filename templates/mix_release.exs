@@ -9,7 +9,7 @@ defmodule Mix.Tasks.Relpack.Facts do
     Mix.Project.get!()
     Mix.Task.run("compile", args)
     config = Mix.Project.config()
-    release = Mix.Release.from_config!(release_name(), config, [])
+    release = Mix.Release.from_config!(given_name(), config, given_version())
     warn_steps(release)
     release = add_runtime_config(release, config)
     work = Path.dirname(file)
@@ -30,25 +30,24 @@ defmodule Mix.Tasks.Relpack.Facts do
       vm_args: template(release, "vm.args"),
       remote_vm_args: template(release, "remote.vm.args"),
       overlays: Enum.map(overlays(release), &path/1),
-      strip_beams: release.options[:strip_beams] not in [false, nil] or
-        not Keyword.has_key?(release.options, :strip_beams)
+      strip_beams: Keyword.get(release.options, :strip_beams, true) != false
     ]
 
     text = for fact <- facts, do: :io_lib.format("~tp.~n", [fact])
     File.write!(file, ["%% coding: utf-8\n", :unicode.characters_to_binary(text)])
   end
 
-  defp release_name do
-    case System.get_env("RELPACK_RELEASE") do
-      empty when empty in [nil, ""] -> nil
-      name -> String.to_atom(name)
-    end
+  # What relpack.json says.
+  defp given_name, do: if(name = given("RELPACK_NAME"), do: String.to_atom(name))
+  defp given_version, do: if(version = given("RELPACK_VERSION"), do: [version: version], else: [])
+
+  defp given(variable) do
+    if System.get_env(variable, "") != "", do: System.get_env(variable)
   end
 
   defp path(nil), do: []
   defp path(path), do: path |> to_string() |> Path.expand()
 
-  # A binary, so that `~tp` cannot write it as a list of numbers.
   defp rel_app(release, app, mode) do
     props = Map.fetch!(release.applications, app)
 

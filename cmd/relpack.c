@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd.h"
+
+extern const struct cmd_verb cmd_relpack_build, cmd_relpack_script,
+    cmd_relpack_beam;
+
+int main(int argc, char **argv)
+{
+    static const struct cmd_verb *const verbs[] = {&cmd_relpack_build, 
+                                                   &cmd_relpack_script, &cmd_relpack_beam, NULL};
+    static const struct cmd_program program = {
+        .name = "relpack",
+        .summary = "Packs an Erlang or Elixir application and its VM into one release.",
+        .about =
+            "DIR is a folder with a mix.exs, a rebar.config or a relpack.json; without it the\n"
+            "working directory.\n",
+        .verbs = verbs,
+    };
+
+    return cmd_main(&program, argc, argv);
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pkg/pkg_config.h"
+
+#include <fcntl.h>
+#include <glob.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "base/rel_io.h"
+
+enum { FILE_MAX = 1 << 20 };
+
+struct config {
+    struct pkg_project *p;
+    const char *file;
+    const char *text;
+    const char *key; /* of the top level that is being read */
+};
+
+static size_t string_len(const char *quoted)
+{
+    size_t n = 1;
+
+    while (quoted[n] && quoted[n] != '"')
+        n += quoted[n] == '\\' && quoted[n + 1] ? 2 : 1;
+    return n + 1;
+}
+
+/* Where "key": stands in valid JSON, from `at` on; jansson does not keep it. `depth` 0: anywhere,
+ * 1: among the keys of the outermost object. */
+static const char *find_key(const char *at, const char *key, int depth)
+{
+    size_t key_len = strlen(key);
+    int level = 0;
+
+    while (*at) {
+        size_t n = *at == '"' ? string_len(at) : 1;
+
+        level += *at == '{' || *at == '[';
+        level -= *at == '}' || *at == ']';
+        if (*at == '"' && (!depth || level == depth) && n == key_len + 2 &&
+            !strncmp(at + 1, key, key_len) && at[n + strspn(at + n, " \t\r\n")] == ':')
+            return at;
+        at += n;
+    }
+    return NULL;
+}
+
+static int line_at(const char *text, const char *at)
+{
+    int line = 1;
+
+    for (; at && text < at; text++)
+        line += *text == '\n';
+    return line;
+}
+
+static int wrong(const struct config *c, const char *what, struct rel_err *e)
+{
+    return rel_fail(e, REL_E_INPUT, 0, "%s:%d: %s %s", c->file,
+                    line_at(c->text, find_key(c->text, c->key, 1)), c->key, what);
+}
+
+static int unknown_key(const struct config *c, const char *key, struct rel_err *e)
+{
+    const char *from = c->key ? find_key(c->text, c->key, 1) : c->text;
+
+    return rel_fail(e, REL_E_INPUT, 0, "%s:%d: unknown key '%s'", c->file,
+                    line_at(c->text, find_key(from, key, c->key ? 0 : 1)), key);
+}
+
+static int read_name(struct config *c, const json_t *v, struct rel_err *e)
+{
+    if (!json_is_string(v))
+        return wrong(c, "must be a string", e);
+    c->p->name = pkg_project_strf(c->p, "%s", json_string_value(v));
+    return 0;
+}
+
+static int read_version(struct config *c, const json_t *v, struct rel_err *e)
+{
+    const json_t *app = json_object_get(v, "app");
+
+    c->p->vsn_of_app = NULL;
+    if (json_is_string(v) && !strcmp(json_string_value(v), "git"))
+        return pkg_project_git_vsn(c->p, PKG_GIT_DESCRIBE, e);
+    if (json_is_string(v))
+        c->p->vsn = pkg_project_strf(c->p, "%s", json_string_value(v));
+    else if (json_is_string(app) && json_object_size(v) == 1)
+        c->p->vsn_of_app = pkg_project_strf(c->p, "%s", json_string_value(app));
+    else
+        return wrong(c, "must be a string, \"git\" or {\"app\": \"name\"}", e);
+    return 0;
+}
+
+static int read_application(struct config *c, const json_t *v, struct rel_err *e)
+{
+    enum pkg_start type;
+    const char *name;
+    json_t *start;
+
+    if (json_is_string(v)) {
+        pkg_project_add_want(c->p, json_string_value(v), PKG_START_PERMANENT);
+        return 0;
+    }
+    if (!json_is_object(v) || json_object_size(v) != 1)
+        return wrong(c, "must be names or {\"name\": \"start type\"}", e);
+    json_object_foreach ((json_t *)v, name, start) {
+        struct rel_err unknown = {0};
+
+        if (!json_is_string(start) ||
+            pkg_start_from_name(json_string_value(start), &type, &unknown) < 0)
+            return wrong(c, "must have the start types permanent, transient, temporary, load, none",
+                         e);
+        pkg_project_add_want(c->p, name, type);
+    }
+    return 0;
+}
+
+static int read_applications(struct config *c, const json_t *v, struct rel_err *e)
+{
+    const json_t *item;
+    size_t i;
+
+    if (!json_is_array(v))
+        return wrong(c, "must be a list", e);
+    c->p->want_n = 0;
+    c->p->rel_apps = NULL;
+    json_array_foreach (v, i, item)
+        if (read_application(c, item, e) < 0)
+            return -1;
+    return 0;
+}
+
+static int add_lib_dirs(struct config *c, const char *pattern, struct pkg_strings *list,
+                        struct rel_err *e)
+{
+    glob_t found = {0};
+
+    if (glob(pkg_project_path(c->p, pattern), 0, NULL, &found) != 0) {
+        globfree(&found);
+        return rel_fail(e, REL_E_INPUT, 0, "%s:%d: lib_dirs: there is no %s", c->file,
+                        line_at(c->text, find_key(c->text, c->key, 1)), pattern);
+    }
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        if (rel_is_dir(AT_FDCWD, found.gl_pathv[i]))
+            pkg_strings_add(c->p, list, found.gl_pathv[i]);
+    globfree(&found);
+    return 0;
+}
+
+/* In front of those that the project brings: they say where else to look. */
+static int read_lib_dirs(struct config *c, const json_t *v, struct rel_err *e)
+{
+    struct pkg_strings list = {0};
+    const json_t *item;
+    size_t i;
+
+    if (!json_is_array(v))
+        return wrong(c, "must be a list of strings", e);
+    json_array_foreach (v, i, item) {
+        if (!json_is_string(item))
+            return wrong(c, "must be a list of strings", e);
+        if (add_lib_dirs(c, json_string_value(item), &list, e) < 0)
+            return -1;
+    }
+    for (i = 0; i < c->p->lib_dirs.n; i++)
+        pkg_strings_add(c->p, &list, c->p->lib_dirs.v[i]);
+    c->p->lib_dirs = list;
+    return 0;
+}
+
+static int read_content(struct config *c, const json_t *v, struct pkg_content *content,
+                        struct rel_err *e)
+{
+    struct pkg_content read = {0};
+
+    if (!json_is_string(v) && !json_is_null(v))
+        return wrong(c, "must be a path or null", e);
+    if (json_is_string(v)) {
+        read.path = pkg_project_path(c->p, json_string_value(v));
+        if (!rel_is_file(AT_FDCWD, read.path))
+            return rel_fail(e, REL_E_INPUT, 0, "%s:%d: %s: there is no file %s", c->file,
+                            line_at(c->text, find_key(c->text, c->key, 1)), c->key, read.path);
+    }
+    *content = read;
+    return 0;
+}
+
+static int read_sys_config(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return read_content(c, v, &c->p->sys_config, e);
+}
+
+static int read_vm_args(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return read_content(c, v, &c->p->vm_args, e);
+}
+
+static int read_env_sh(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return read_content(c, v, &c->p->env_sh, e);
+}
+
+static int read_overlay_one(struct config *c, const char *kind, const json_t *v, struct rel_err *e)
+{
+    struct pkg_overlay o = {.kind = PKG_OVERLAY_MKDIR};
+    const char *from = json_string_value(json_array_get(v, 0));
+    const char *to = json_string_value(json_array_get(v, 1));
+
+    if (!strcmp(kind, "mkdir")) {
+        if (!json_is_string(v))
+            return wrong(c, "must have mkdir with one path", e);
+        o.to = pkg_project_strf(c->p, "%s", json_string_value(v));
+        pkg_project_add_overlay(c->p, o);
+        return 0;
+    }
+    if (strcmp(kind, "copy") != 0 && strcmp(kind, "template") != 0)
+        return unknown_key(c, kind, e);
+    if (json_array_size(v) != 2 || !from || !to)
+        return wrong(c, "must have copy and template with [from, to]", e);
+    o.kind = *kind == 'c' ? PKG_OVERLAY_COPY : PKG_OVERLAY_TEMPLATE;
+    o.from = pkg_project_path(c->p, from);
+    o.to = pkg_project_strf(c->p, "%s", to);
+    pkg_project_add_overlay(c->p, o);
+    return 0;
+}
+
+static int read_overlay(struct config *c, const json_t *v, struct rel_err *e)
+{
+    const json_t *item;
+    const char *kind;
+    json_t *what;
+    size_t i;
+
+    if (!json_is_array(v))
+        return wrong(c, "must be a list", e);
+    c->p->overlay_n = 0;
+    json_array_foreach (v, i, item) {
+        if (!json_is_object(item) || json_object_size(item) != 1)
+            return wrong(c, "must be a list of {\"mkdir\"|\"copy\"|\"template\": ...}", e);
+        json_object_foreach ((json_t *)item, kind, what)
+            if (read_overlay_one(c, kind, what, e) < 0)
+                return -1;
+    }
+    return 0;
+}
+
+static int read_bool(struct config *c, const json_t *v, bool *b, struct rel_err *e)
+{
+    if (!json_is_boolean(v))
+        return wrong(c, "must be true or false", e);
+    *b = json_is_true(v);
+    return 0;
+}
+
+static int read_include_erts(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return read_bool(c, v, &c->p->include_erts, e);
+}
+
+static int read_strip_beams(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return read_bool(c, v, &c->p->strip_beams, e);
+}
+
+static int read_erts_dir(struct config *c, const json_t *v, struct rel_err *e)
+{
+    if (!json_is_string(v) && !json_is_null(v))
+        return wrong(c, "must be a path or null", e);
+    c->p->erts_dir = json_is_string(v) ? pkg_project_path(c->p, json_string_value(v)) : NULL;
+    return 0;
+}
+
+/* "$schema" is for editors. */
+static int skip_schema(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return json_is_string(v) ? 0 : wrong(c, "must be a string", e);
+}
+
+static const struct {
+    const char *key;
+    int (*read)(struct config *c, const json_t *v, struct rel_err *e);
+} keys[] = {
+    {"$schema", skip_schema},          {"name", read_name},
+    {"version", read_version},         {"applications", read_applications},
+    {"lib_dirs", read_lib_dirs},       {"sys_config", read_sys_config},
+    {"vm_args", read_vm_args},         {"env_sh", read_env_sh},
+    {"overlay", read_overlay},         {"include_erts", read_include_erts},
+    {"strip_beams", read_strip_beams}, {"erts_dir", read_erts_dir},
+};
+
+static int read_key(struct config *c, const char *key, const json_t *v, struct rel_err *e)
+{
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        if (!strcmp(keys[i].key, key)) {
+            c->key = key;
+            return keys[i].read(c, v, e);
+        }
+    c->key = NULL;
+    return unknown_key(c, key, e);
+}
+
+int pkg_config_read(struct pkg_project *p, const char *file, struct rel_err *e)
+{
+    rel_autofree char *text = NULL;
+    json_auto_t *doc = NULL;
+    json_error_t error;
+    struct config c = {.p = p, .file = file};
+    const char *key;
+    json_t *v;
+    size_t len;
+
+    if (rel_read_file(AT_FDCWD, file, FILE_MAX, &text, &len, e) < 0)
+        return -1;
+    doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+    if (!doc)
+        return rel_fail(e, REL_E_INPUT, 0, "%s:%d:%d: %s", file, error.line, error.column,
+                        error.text);
+    if (!json_is_object(doc))
+        return rel_fail(e, REL_E_INPUT, 0, "%s:1: must be one object", file);
+    c.text = text;
+    json_object_foreach (doc, key, v)
+        if (read_key(&c, key, v, e) < 0)
+            return -1;
+    return 0;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is to be packed, told in the same way for every kind of project: filled from mix.exs,
+ * rebar.config or relpack.json, read by pkg_build.c. All its strings lie in its arena. One thread.
+ */
+#ifndef PKG_PROJECT_H
+#define PKG_PROJECT_H
+
+#include "base/rel_out.h"
+#include "pkg/pkg_rel.h"
+
+enum pkg_project_kind { PKG_PROJECT_MIX, PKG_PROJECT_REBAR3, PKG_PROJECT_PLAIN };
+const char *pkg_project_kind_name(enum pkg_project_kind kind);
+
+enum pkg_overlay_kind { PKG_OVERLAY_MKDIR, PKG_OVERLAY_COPY, PKG_OVERLAY_TEMPLATE };
+struct pkg_overlay {
+    enum pkg_overlay_kind kind;
+    const char *from; /* absolute; NULL for mkdir */
+    const char *to;   /* in the release; may hold {{variables}} */
+};
+
+/* A value of a template's {{name}}. */
+struct pkg_var {
+    const char *name, *value;
+};
+
+/* Where a file of releases/VSN comes from: of all NULL, relpack's own is taken. */
+struct pkg_content {
+    const char *path, *text;
+};
+
+struct pkg_strings {
+    const char **v;
+    size_t n, cap;
+};
+
+struct pkg_project {
+    struct pkg_arena arena;
+    enum pkg_project_kind kind;
+    const char *dir; /* absolute */
+    const char *name, *vsn;
+    const char *vsn_of_app; /* the version is that of this application; then vsn is NULL */
+    struct pkg_want *want;
+    size_t want_n;
+    /* mix decides on the applications itself: the list of a .rel file, and where to write that
+     * file. Then want is empty. */
+    const struct pkg_term *rel_apps;
+    const char *rel_file;
+    struct pkg_strings lib_dirs; /* absolute; OTP's own comes last and is not in here */
+    struct pkg_content sys_config, vm_args, remote_vm_args, env_sh, runtime_exs;
+    bool template_config; /* {{variables}} in sys_config and vm_args are replaced, as relx does */
+    struct pkg_overlay *overlays;
+    size_t overlay_n;
+    struct pkg_strings overlay_dirs; /* laid over the root of the release */
+    struct pkg_var *vars;
+    size_t var_n;
+    const char *consolidated;                /* folder of consolidated protocols, or NULL */
+    const struct pkg_term *config_providers; /* arguments of Config.Provider.boot, or NULL */
+    bool include_erts, strip_beams;
+    const char *erts_dir; /* root of the Erlang to pack; NULL: that of `erl` in PATH */
+};
+
+void pkg_project_fini(struct pkg_project *p);
+#define pkg_autoproject __attribute__((cleanup(pkg_project_fini)))
+
+/* Into the arena. */
+char *pkg_project_strf(struct pkg_project *p, const char *fmt, ...) REL_PRINTF(2, 3);
+/* `path` as it is when absolute, else below the project. */
+const char *pkg_project_path(struct pkg_project *p, const char *path);
+void pkg_project_add_want(struct pkg_project *p, const char *name, enum pkg_start type);
+void pkg_project_add_overlay(struct pkg_project *p, struct pkg_overlay overlay);
+/* An earlier variable of that name is replaced. */
+void pkg_project_add_var(struct pkg_project *p, const char *name, const char *value);
+void pkg_strings_add(struct pkg_project *p, struct pkg_strings *list, const char *s);
+
+/* "git": the last tag, with "+build.N.refHASH" when there are commits behind it, as rebar3 names
+ * it; short and long are the hash of HEAD. REL_E_INPUT when git knows no version here. */
+enum pkg_git_vsn { PKG_GIT_DESCRIBE, PKG_GIT_SHORT, PKG_GIT_LONG };
+REL_MUST_USE int pkg_project_git_vsn(struct pkg_project *p, enum pkg_git_vsn what,
+                                     struct rel_err *e);
+
+/* Replaces {{name}} and {{{name}}} in `text`. What is no known variable is left as it is, or with
+ * `strict` REL_E_INPUT naming `file`. */
+REL_MUST_USE int pkg_project_render(const struct pkg_project *p, const char *file, const char *text,
+                                    bool strict, struct rel_buf *out, struct rel_err *e);
+
+#endif
