@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd.h"
 
-extern const struct cmd_verb cmd_relpack_build, cmd_relpack_script,
+extern const struct cmd_verb cmd_relpack_init, cmd_relpack_build, cmd_relpack_script,
     cmd_relpack_beam;
 
 int main(int argc, char **argv)
 {
-    static const struct cmd_verb *const verbs[] = {&cmd_relpack_build, 
+    static const struct cmd_verb *const verbs[] = {&cmd_relpack_build, &cmd_relpack_init,
                                                    &cmd_relpack_script, &cmd_relpack_beam, NULL};
     static const struct cmd_program program = {
         .name = "relpack",

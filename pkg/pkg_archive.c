@@ -96,7 +96,8 @@ static int write_all(struct archive *a, const struct pkg_entries *es,
     for (size_t i = 0; i < es->n; i++) {
         if (write_one(a, &es->v[i], mtime, e) < 0)
             return -1;
-        rel_progress_news(progress, es->v[i].path, i + 1, es->n);
+        if (100 * i / es->n != 100 * (i + 1) / es->n)
+            rel_progress_news(progress, es->v[i].path, i + 1, es->n);
     }
     /* What is still in its buffer is written only here. */
     if (archive_write_close(a) != ARCHIVE_OK)

@@ -120,7 +120,6 @@ static int add_boot_files(struct tree *t, struct rel_err *e)
     script_options(t, &a, &provider, &options);
     if (add_script(t, pkg_script_make(&a, t->how->rel, &base, &options), "start", e) < 0)
         return -1;
-    options.after_stdlib_n = 0;
     if (add_script(t, pkg_script_make(&a, clean, &base, &options), "start_clean", e) < 0)
         return -1;
     pkg_term_format_file(pkg_rel_term(t->how->rel, &a), &rel_text);

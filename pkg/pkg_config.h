@@ -10,5 +10,4 @@
  * value of the wrong type; then `p` is changed in part. */
 REL_MUST_USE int pkg_config_read(struct pkg_project *p, const char *file, struct rel_err *e);
 
-
 #endif

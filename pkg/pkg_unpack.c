@@ -24,7 +24,8 @@ struct unpack {
     const struct pkg_unpack_limits *limits;
     const struct rel_progress *progress;
     uint64_t bytes, size; /* unpacked so far; of the tarball */
-    char **names;         /* each "d" or "f" and the name */
+    unsigned told_percent;
+    char **names; /* each "d" or "f" and the name */
     size_t name_n, name_cap;
 };
 
@@ -179,6 +180,18 @@ static int count(struct unpack *u, uint64_t n, struct rel_err *e)
     return 0;
 }
 
+/* Each percent of the tarball once. */
+static void tell(struct unpack *u, const char *name)
+{
+    uint64_t read = (uint64_t)archive_filter_bytes(u->from, -1);
+    unsigned percent = (unsigned)(100 * read / u->size);
+
+    if (percent == u->told_percent)
+        return;
+    u->told_percent = percent;
+    rel_progress_news(u->progress, name, read, u->size);
+}
+
 static int copy_data(struct unpack *u, const char *name, struct rel_err *e)
 {
     const void *block;
@@ -191,7 +204,7 @@ static int copy_data(struct unpack *u, const char *name, struct rel_err *e)
             return -1;
         if (archive_write_data_block(u->to, block, n, offset) < ARCHIVE_OK)
             return write_fail(u, name, e);
-        rel_progress_news(u->progress, name, (uint64_t)archive_filter_bytes(u->from, -1), u->size);
+        tell(u, name);
     }
     return status == ARCHIVE_EOF ? 0 : read_fail(u, e);
 }
