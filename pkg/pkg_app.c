@@ -246,3 +246,14 @@ bool pkg_names_have(const struct pkg_names *names, const char *name)
             return true;
     return false;
 }
+
+bool pkg_app_lies_in(const struct pkg_app *app, const char *dir)
+{
+    rel_autofree char *here = NULL;
+    size_t n = strlen(dir);
+
+    while (n && dir[n - 1] == '/')
+        n--;
+    here = rel_strf("%.*s/%s-%s/", (int)n, dir, app->name, app->vsn);
+    return !strncmp(app->file, here, strlen(here));
+}

@@ -31,6 +31,10 @@ struct pkg_app {
 REL_MUST_USE int pkg_app_read(const char *file, struct pkg_app **app, struct rel_err *e);
 void pkg_app_free(struct pkg_app *app);
 
+/* Does it lie in the library folder `dir` under the name NAME-VSN, where a boot script that leaves
+ * it there looks for it? (Debian has some without the version, or with another name.) */
+bool pkg_app_lies_in(const struct pkg_app *app, const char *dir);
+
 bool pkg_names_have(const struct pkg_names *names, const char *name);
 
 /* Versions by their parts, numbers as numbers: "1.9" < "1.10", "1.0-rc1" < "1.0" (a part of letters

@@ -34,13 +34,6 @@ static void add_text(struct tree *t, const char *path, const char *text, size_t 
     add_buf(t, path, &buf, mode);
 }
 
-static bool of_otp(const struct tree *t, const struct pkg_app *app)
-{
-    size_t n = strlen(t->how->otp->lib);
-
-    return !strncmp(app->dir, t->how->otp->lib, n) && app->dir[n] == '/';
-}
-
 static bool loadable(const char *rel, void *ctx)
 {
     (void)ctx;
@@ -56,7 +49,7 @@ static int add_app(struct tree *t, const struct pkg_app *app, struct rel_err *e)
         .from = app->ebin, .to = ebin, .strip_beams = t->p->strip_beams, .take = loadable};
     struct pkg_add_tree add_priv = {.from = priv_from, .to = priv};
 
-    if (!t->p->include_erts && of_otp(t, app))
+    if (!t->p->include_erts && pkg_app_lies_in(app, t->how->otp->lib))
         return 0;
     if (pkg_entries_add_tree(t->es, &add, e) < 0)
         return -1;

@@ -44,15 +44,10 @@ static const struct pkg_rel_app *nth(const struct maker *m, size_t i)
     return &m->rel->apps[m->rel->order[i]];
 }
 
-/* Not one of OTP's own: outside of the library folder of OTP. */
+/* Not one of OTP's own, which a release without ERTS finds on its host. */
 static bool is_own(const struct maker *m, const struct pkg_app *app)
 {
-    const char *otp = m->options->otp_lib;
-    size_t n = otp ? strlen(otp) : 0;
-
-    while (n && otp[n - 1] == '/')
-        n--;
-    return !otp || strncmp(app->file, otp, n) != 0 || app->file[n] != '/';
+    return !m->options->otp_lib || !pkg_app_lies_in(app, m->options->otp_lib);
 }
 
 static const struct pkg_term *app_path(struct maker *m, const struct pkg_app *app)
