@@ -56,7 +56,7 @@ static char *find_contact(const char *root)
 
 int relctl_contact(const struct cmd_ctx *ctx, struct hot_contact *c, struct rel_err *e)
 {
-    const char *path = cmd_get(ctx, "contact"), *root;
+    const char *path = cmd_get(ctx, "contact"), *root = NULL;
     rel_autofree char *found = NULL;
 
     if (!path) {

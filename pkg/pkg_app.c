@@ -59,7 +59,7 @@ static int read_names(const struct key *k, bool mandatory, struct pkg_names *nam
                       const struct pkg_term **term, struct rel_err *e)
 {
     struct pkg_arena *a = &k->app->arena;
-    const struct pkg_term *value;
+    const struct pkg_term *value = NULL;
     const char **v;
 
     if ((mandatory ? need_value(k, &value, e) : get_value(k, &value, e)) < 0)
@@ -86,7 +86,7 @@ static int read_tuples(struct pkg_app *app, const struct pkg_term *items, const 
                        const struct pkg_term **out, struct rel_err *e)
 {
     struct key k = {app, items, name};
-    const struct pkg_term *value;
+    const struct pkg_term *value = NULL;
 
     if (get_value(&k, &value, e) < 0)
         return -1;
@@ -105,7 +105,7 @@ static int read_limit(struct pkg_app *app, const struct pkg_term *items, const c
                       const struct pkg_term **out, struct rel_err *e)
 {
     struct key k = {app, items, name};
-    const struct pkg_term *value;
+    const struct pkg_term *value = NULL;
 
     if (get_value(&k, &value, e) < 0)
         return -1;
@@ -120,7 +120,7 @@ static int read_limit(struct pkg_app *app, const struct pkg_term *items, const c
 static int read_mod(struct pkg_app *app, const struct pkg_term *items, struct rel_err *e)
 {
     struct key k = {app, items, "mod"};
-    const struct pkg_term *value;
+    const struct pkg_term *value = NULL;
 
     if (get_value(&k, &value, e) < 0)
         return -1;

@@ -187,7 +187,7 @@ static int decode_counted(struct decoder *d, enum pkg_term_kind kind, int len_by
 
 static int decode_fun(struct decoder *d, const struct pkg_term **t)
 {
-    const struct pkg_term *fun;
+    const struct pkg_term *fun = NULL;
 
     if (decode_seq(d, PKG_FUN, 3, &fun) < 0)
         return -1;
