@@ -13,7 +13,7 @@
 
 /* Up to this many bytes the tar is made in memory and compressed by libdeflate, which is three
  * times as fast as zlib and packs tighter, but knows no streams. */
-enum { IN_MEMORY_MAX = 1 << 30, GZIP_LEVEL = 7 };
+enum { IN_MEMORY_MAX = 1 << 30, GZIP_LEVEL = 6 };
 
 static void write_free_p(struct archive **a)
 {
