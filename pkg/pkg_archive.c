@@ -127,8 +127,9 @@ static la_ssize_t to_buffer(struct archive *a, void *ctx, const void *p, size_t 
 static int write_in_memory(const struct pkg_entries *es, int fd,
                            const struct rel_progress *progress, struct rel_err *e)
 {
-    autowrite struct archive *a = new_tar();
+    /* Outlives the archive: freeing that one writes what it still holds. */
     rel_autobuf struct rel_buf tar = {0};
+    autowrite struct archive *a = new_tar();
     rel_autofree char *packed = NULL;
     struct libdeflate_compressor *c;
     size_t max, n;
