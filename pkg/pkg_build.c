@@ -90,7 +90,9 @@ static int read_rebar(struct pkg_project *p, const struct pkg_build *build, stru
 
 static int read_project(struct pkg_project *p, const struct pkg_build *build, struct rel_err *e)
 {
-    rel_progress_step(&build->progress, build->compile ? "compile" : "read",
+    bool compile = build->compile && p->kind != PKG_PROJECT_PLAIN;
+
+    rel_progress_step(&build->progress, compile ? "compile" : "read",
                       pkg_project_kind_name(p->kind));
     if (p->kind == PKG_PROJECT_MIX)
         return read_mix(p, build, e);
@@ -291,6 +293,8 @@ static int assemble(struct pkg_project *p, const struct pkg_build *build, const 
     if (pkg_assemble(p, &how, &es, e) < 0)
         return -1;
     pkg_entries_sort(&es);
+    if (pkg_entries_check(&es, e) < 0)
+        return -1;
     path = output_path(p, build, output);
     if (write_output(&es, build, output, path, e) < 0)
         return -1;

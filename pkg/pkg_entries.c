@@ -214,6 +214,29 @@ void pkg_entries_sort(struct pkg_entries *es)
     es->n = n;
 }
 
+static int by_path(const void *key, const void *entry)
+{
+    return strcmp(key, ((const struct pkg_entry *)entry)->path);
+}
+
+int pkg_entries_check(const struct pkg_entries *es, struct rel_err *e)
+{
+    for (size_t i = 0; i < es->n; i++) {
+        const char *path = es->v[i].path;
+
+        for (const char *slash = path; (slash = strchr(slash, '/')); slash++) {
+            rel_autofree char *above = rel_xstrndup(path, (size_t)(slash - path));
+            const struct pkg_entry *found = bsearch(above, es->v, es->n, sizeof(*es->v), by_path);
+
+            if (found && found->kind != PKG_ENTRY_DIR)
+                return rel_fail(e, REL_E_INPUT, 0,
+                                "%s cannot be in the release, because %s is no folder", path,
+                                above);
+        }
+    }
+    return 0;
+}
+
 static int stripped(const struct pkg_entry *entry, char **data, size_t *len, struct rel_err *e)
 {
     pkg_autobeam struct pkg_beam beam = {0};

@@ -61,6 +61,9 @@ REL_MUST_USE int pkg_entries_add_tree(struct pkg_entries *es, const struct pkg_a
 /* Sorts by path and drops what a later entry of the same path replaced. Before reading them out. */
 void pkg_entries_sort(struct pkg_entries *es);
 
+/* REL_E_INPUT when something lies below what is no folder, as overlays can ask for. Sorted ones. */
+REL_MUST_USE int pkg_entries_check(const struct pkg_entries *es, struct rel_err *e);
+
 /* The content of a file, beam or bytes entry, owned by the caller. */
 REL_MUST_USE int pkg_entry_content(const struct pkg_entry *entry, char **data, size_t *len,
                                    struct rel_err *e);

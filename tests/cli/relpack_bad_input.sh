@@ -90,6 +90,9 @@ refused "version '../1'" -- --tar
 project evil_overlay '{"name": "one", "version": "1.0", "lib_dirs": ["lib"],
  "overlay": [{"mkdir": "a/../../b"}]}'
 refused "leaves the release" -- --tar
+project file_as_folder '{"name": "one", "version": "1.0", "lib_dirs": ["lib"],
+ "overlay": [{"copy": ["relpack.json", "bin"]}]}'
+refused "because bin is no folder" -- --tar
 project bad_config '{"name": "one", "version": "1.0", "lib_dirs": ["lib"], "sys_config": "sys.config"}'
 echo '[{kernel, ]}].' >"$P/sys.config"
 refused "sys.config:1:" -- --tar
