@@ -101,6 +101,7 @@ static void evil_entries_are_refused(void **state)
         {{{"a", "../x", '2', 0777}}, "leaves the archive"},
         {{{"d/e/a", "../../../x", '2', 0777}}, "leaves the archive"},
         {{{"a", "b/../../x", '2', 0777}}, "leaves the archive"},
+        {{{"d/e/a", "../b/../x", '2', 0777}}, "leaves the archive"},
         {{{"a", "../x", '1', 0644}}, "leaves the archive"},
         {{{"a", "/etc/passwd", '1', 0644}}, "leaves the archive"},
         {{{"a", "b", '1', 0644}}, "no file of the archive"},
