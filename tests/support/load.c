@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 enum { CONN_MAX = 1000, BODY_KIND_MAX = 16, BUFFER = 4096, RATE_MAX = 20000, SECONDS_MAX = 600 };
-enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000, SWEEP_NS = 5000000 };
 
 enum failure { REFUSED, RESET, CLOSED, TIMED_OUT, BAD_STATUS, BAD_ANSWER, OVERLOAD, FAILURE_N };
 static const char *const failure_name[FAILURE_N] = {
@@ -197,17 +197,18 @@ static void take_answer(struct load *l, struct conn *c, bool at_end)
 {
     const char *body;
     long length = 0;
-    int status = 0;
+    bool http;
 
     c->buf[c->len] = 0;
+    http = !strncmp(c->buf, "HTTP/1.", 7);
     body = whole_body(c, &length);
     if (!body) {
         if (at_end || c->len == BUFFER - 1)
             conn_fail(l, c, at_end ? CLOSED : BAD_ANSWER);
         return;
     }
-    if (length < 0 || sscanf(c->buf, "HTTP/1.%*d %d", &status) != 1 || status != 200) {
-        conn_fail(l, c, status && status != 200 ? BAD_STATUS : BAD_ANSWER);
+    if (length < 0 || !http || strncmp(c->buf + 8, " 200 ", 5) != 0) {
+        conn_fail(l, c, length < 0 || !http ? BAD_ANSWER : BAD_STATUS);
         return;
     }
     count_ok(l, c);
@@ -251,10 +252,7 @@ static void on_event(struct load *l, struct conn *c)
         return on_readable(l, c);
     if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &sys, &len) < 0)
         sys = errno;
-    if (sys)
-        conn_error(l, c, sys);
-    else
-        conn_send(l, c);
+    sys ? conn_error(l, c, sys) : conn_send(l, c);
 }
 
 static struct conn *find_conn(struct load *l, enum state state)
@@ -288,10 +286,7 @@ static void send_due(struct load *l, int64_t now)
         }
         c->due_ns = due_at(l, l->sent - 1);
         c->last_ns = now;
-        if (idle)
-            conn_send(l, c);
-        else
-            conn_open(l, c);
+        idle ? conn_send(l, c) : conn_open(l, c);
     }
 }
 
@@ -338,10 +333,10 @@ static void run(struct load *l)
             on_event(l, events[i].data.ptr);
         now = now_ns();
         if (!l->stopping) {
-            l->stopping = now - swept_ns > 5 * NS_PER_MS && time_to_stop(l, now);
+            l->stopping = now - swept_ns > SWEEP_NS && time_to_stop(l, now);
             send_due(l, now);
         }
-        if (now - swept_ns > 5 * NS_PER_MS) {
+        if (now - swept_ns > SWEEP_NS) {
             busy = sweep(l, now);
             swept_ns = now;
         }
@@ -360,7 +355,9 @@ static int by_size(const void *a, const void *b)
 
 static double latency_ms(const struct load *l, int percent)
 {
-    return l->ok ? l->latency_us[(l->ok - 1) * (size_t)percent / 100] / 1000.0 : 0;
+    size_t at = l->ok ? (l->ok - 1) * (size_t)percent / 100 : 0;
+
+    return l->ok ? l->latency_us[at] / 1000.0 : 0;
 }
 
 static uint64_t failed_sum(const struct load *l)
@@ -413,18 +410,20 @@ static int number(const char *text, int high)
 
 static void set_url(struct options *o, const char *url)
 {
-    char host[64];
-    int port = 0, used = 0;
+    char host[16] = "", none[1] = "", *path = none;
+    const char *colon = strchr(url + strcspn(url, "."), ':');
+    long port = colon ? strtol(colon + 1, &path, 10) : 0;
 
-    if (sscanf(url, "http://%63[0-9.]:%d%n", host, &port, &used) < 2 || port < 1 || port > 65535 ||
-        (url[used] && url[used] != '/') || inet_pton(AF_INET, host, &o->address.sin_addr) != 1)
+    if (port > 0 && port <= 65535 && (!*path || *path == '/') && !strncmp(url, "http://", 7))
+        snprintf(host, sizeof host, "%.*s", (int)(colon - url - 7), url + 7);
+    if (inet_pton(AF_INET, host, &o->address.sin_addr) != 1)
         usage("--url is http://ADDRESS:PORT/PATH");
     if (ntohl(o->address.sin_addr.s_addr) >> 24 != 127)
         usage("only a loopback address is loaded");
     o->address.sin_family = AF_INET;
     o->address.sin_port = htons((uint16_t)port);
-    snprintf(o->path, sizeof o->path, "%s", url[used] ? url + used : "/");
-    snprintf(o->host, sizeof o->host, "%s:%d", host, port);
+    snprintf(o->path, sizeof o->path, "%s", *path ? path : "/");
+    snprintf(o->host, sizeof o->host, "%s:%ld", host, port);
 }
 
 static void read_options(struct options *o, int argc, char **argv)
