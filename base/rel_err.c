@@ -35,7 +35,7 @@ int rel_fail_at(struct rel_err *e, enum rel_code code, int sys, const char *wher
     return -1;
 }
 
-int rel_wrap(struct rel_err *e, const char *fmt, ...)
+int rel_wrap_at(struct rel_err *e, const char *fmt, ...)
 {
     rel_autofree char *context = NULL;
     size_t context_len, msg_len = strlen(e->msg);

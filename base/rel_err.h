@@ -54,13 +54,23 @@ struct rel_err {
 
 /* Fills an empty error and yields -1. With a non-zero `sys` its strerror is appended; ENOSPC and
  * EDQUOT turn REL_E_IO into REL_E_DISK_FULL. A message too long is cut at its end. */
-#define rel_fail(e, code, sys, ...) rel_fail_at((e), (code), (sys), __func__, __VA_ARGS__)
+#define rel_fail(e, code, sys, ...) \
+    rel_minus_one(rel_fail_at((e), (code), (sys), __func__, __VA_ARGS__))
 int rel_fail_at(struct rel_err *e, enum rel_code code, int sys, const char *where, const char *fmt,
                 ...) REL_PRINTF(5, 6);
 
 /* Puts "context: " before the message of a filled error and yields -1. When the message is full
  * the context is dropped, never the cause. */
-int rel_wrap(struct rel_err *e, const char *fmt, ...) REL_PRINTF(2, 3);
+int rel_wrap_at(struct rel_err *e, const char *fmt, ...) REL_PRINTF(2, 3);
+#define rel_wrap(...) rel_minus_one(rel_wrap_at(__VA_ARGS__))
+
+/* A static analyser reads one file at a time: here it sees that a failure yields -1, and so that
+ * the out-parameters of a caller that goes on are set. */
+static inline int rel_minus_one(int failed)
+{
+    (void)failed;
+    return -1;
+}
 
 /* Empties an error that the caller has dealt with. */
 void rel_err_clear(struct rel_err *e);

@@ -87,11 +87,10 @@ static void find_boot(struct shell *s, const struct hot_contact *c)
 static bool has_old_iex(const char *lib_dir)
 {
     rel_autoclosedir DIR *d = opendir(lib_dir);
-    int minor = 0;
 
     for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
-        if (sscanf(e->d_name, "elixir-1.%d", &minor) == 1)
-            return minor < 15;
+        if (!strncmp(e->d_name, "elixir-1.", 9))
+            return strtol(e->d_name + 9, NULL, 10) < 15;
     return false;
 }
 

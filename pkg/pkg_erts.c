@@ -64,7 +64,7 @@ static int root_of_erl(struct pkg_project *p, const char **root, struct rel_err 
 
     if (find_erl(erl, e) < 0)
         return -1;
-    strcpy(up, erl);
+    memcpy(up, erl, strlen(erl) + 1);
     for (int i = 0; i < 3; i++) {
         char *slash = strrchr(up, '/');
 

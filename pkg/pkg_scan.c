@@ -109,7 +109,7 @@ bool pkg_scan_is(const struct pkg_scan *s, const char *punct)
     return s->tok.kind == PKG_TOK_PUNCT && !strcmp(s->tok.text.p, punct);
 }
 
-int pkg_scan_fail(const struct pkg_scan *s, struct rel_err *e, const char *fmt, ...)
+int pkg_scan_fail_at(const struct pkg_scan *s, struct rel_err *e, const char *fmt, ...)
 {
     rel_autofree char *what = NULL;
     int column = 1;
@@ -372,7 +372,7 @@ static int scan_number(struct pkg_scan *s, struct rel_err *e)
     if (*s->p == '.' && isdigit((unsigned char)s->p[1]))
         return scan_float(s, e);
     if (*s->p == '#') {
-        base = s->tok.text.len > 2 ? 0 : atoi(s->tok.text.p);
+        base = s->tok.text.len > 2 ? 0 : (int)strtol(s->tok.text.p, NULL, 10);
         if (base < 2 || base > 36)
             return pkg_scan_fail(s, e, "a base must be 2 to 36");
         s->p++;

@@ -36,8 +36,9 @@ struct pkg_scan {
 REL_MUST_USE int pkg_scan_next(struct pkg_scan *s, struct rel_err *e);
 bool pkg_scan_is(const struct pkg_scan *s, const char *punct);
 /* "NAME:LINE:COLUMN: ..." at the current token. */
-int pkg_scan_fail(const struct pkg_scan *s, struct rel_err *e, const char *fmt, ...)
+int pkg_scan_fail_at(const struct pkg_scan *s, struct rel_err *e, const char *fmt, ...)
     REL_PRINTF(3, 4);
+#define pkg_scan_fail(...) rel_minus_one(pkg_scan_fail_at(__VA_ARGS__))
 void pkg_scan_fini(struct pkg_scan *s);
 
 /* What text must be quoted to be that atom: not [a-z][A-Za-z0-9_@]*, or a reserved word. */

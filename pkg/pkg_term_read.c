@@ -189,7 +189,7 @@ static int read_segment_type(struct reader *r, struct segment *seg, struct rel_e
         if (next(r, e) < 0)
             return -1;
         seg->size = r->scan.tok.kind == PKG_TOK_INT && r->scan.tok.text.len < 4
-                        ? atoi(r->scan.tok.text.p)
+                        ? (int)strtol(r->scan.tok.text.p, NULL, 10)
                         : 0;
         if (seg->size < 8 || seg->size > 64 || seg->size % 8)
             return pkg_scan_fail(&r->scan, e, "the size of a segment must be 8, 16, ... or 64");

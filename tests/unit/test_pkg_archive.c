@@ -65,12 +65,12 @@ static void add_evil(struct rel_buf *tar, const struct evil *evil)
     h[156] = evil->type;
     if (evil->link)
         snprintf(h + 157, 100, "%s", evil->link);
-    memcpy(h + 257, "ustar\00000", 8);
+    memcpy(h + 257, "ustar\00000", 8); /* NOLINT(bugprone-not-null-terminated-result) */
     for (int i = 0; i < 512; i++)
         sum += (unsigned char)h[i];
     snprintf(h + 148, 8, "%06o", sum);
     rel_buf_add(tar, h, 512);
-    memcpy(body, data, strlen(data));
+    memcpy(body, data, strlen(data)); /* NOLINT(bugprone-not-null-terminated-result) */
     if (*data)
         rel_buf_add(tar, body, 512);
 }
