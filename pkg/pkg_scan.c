@@ -57,9 +57,12 @@ static bool atom_char(const char *p)
  * with `upper` also A grave to Thorn; not the signs for times and divided by. */
 static bool latin_letter(const char *p, bool upper)
 {
-    unsigned char lead = (unsigned char)p[0], c = (unsigned char)p[1];
+    unsigned char c;
 
-    if (lead != 0xc3 || c < 0x80 || c > 0xbf || c == 0x97 || c == 0xb7)
+    if ((unsigned char)p[0] != 0xc3) /* the NUL at the end, too: nothing lies behind it */
+        return false;
+    c = (unsigned char)p[1];
+    if (c < 0x80 || c > 0xbf || c == 0x97 || c == 0xb7)
         return false;
     return upper || c >= 0x9f;
 }
