@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/rel_io.h"
+#include "base/rel_json.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -17,56 +18,18 @@ struct config {
     const char *key; /* of the top level that is being read */
 };
 
-static size_t string_len(const char *quoted)
-{
-    size_t n = 1;
-
-    while (quoted[n] && quoted[n] != '"')
-        n += quoted[n] == '\\' && quoted[n + 1] ? 2 : 1;
-    return n + 1;
-}
-
-/* Where "key": stands in valid JSON, from `at` on; jansson does not keep it. `depth` 0: anywhere,
- * 1: among the keys of the outermost object. */
-static const char *find_key(const char *at, const char *key, int depth)
-{
-    size_t key_len = strlen(key);
-    int level = 0;
-
-    while (*at) {
-        size_t n = *at == '"' ? string_len(at) : 1;
-
-        level += *at == '{' || *at == '[';
-        level -= *at == '}' || *at == ']';
-        if (*at == '"' && (!depth || level == depth) && n == key_len + 2 &&
-            !strncmp(at + 1, key, key_len) && at[n + strspn(at + n, " \t\r\n")] == ':')
-            return at;
-        at += n;
-    }
-    return NULL;
-}
-
-static int line_at(const char *text, const char *at)
-{
-    int line = 1;
-
-    for (; at && text < at; text++)
-        line += *text == '\n';
-    return line;
-}
-
 static int wrong(const struct config *c, const char *what, struct rel_err *e)
 {
     return rel_fail(e, REL_E_INPUT, 0, "%s:%d: %s %s", c->file,
-                    line_at(c->text, find_key(c->text, c->key, 1)), c->key, what);
+                    rel_json_line(c->text, rel_json_find_key(c->text, c->key, 1)), c->key, what);
 }
 
 static int unknown_key(const struct config *c, const char *key, struct rel_err *e)
 {
-    const char *from = c->key ? find_key(c->text, c->key, 1) : c->text;
+    const char *from = c->key ? rel_json_find_key(c->text, c->key, 1) : c->text;
 
     return rel_fail(e, REL_E_INPUT, 0, "%s:%d: unknown key '%s'", c->file,
-                    line_at(c->text, find_key(from, key, c->key ? 0 : 1)), key);
+                    rel_json_line(c->text, rel_json_find_key(from, key, c->key ? 0 : 1)), key);
 }
 
 static int read_name(struct config *c, const json_t *v, struct rel_err *e)
@@ -140,7 +103,7 @@ static int add_lib_dirs(struct config *c, const char *pattern, struct pkg_string
     if (glob(pkg_project_path(c->p, pattern), 0, NULL, &found) != 0) {
         globfree(&found);
         return rel_fail(e, REL_E_INPUT, 0, "%s:%d: lib_dirs: there is no %s", c->file,
-                        line_at(c->text, find_key(c->text, c->key, 1)), pattern);
+                        rel_json_line(c->text, rel_json_find_key(c->text, c->key, 1)), pattern);
     }
     for (size_t i = 0; i < found.gl_pathc; i++)
         if (rel_is_dir(AT_FDCWD, found.gl_pathv[i]))
@@ -181,7 +144,8 @@ static int read_content(struct config *c, const json_t *v, struct pkg_content *c
         read.path = pkg_project_path(c->p, json_string_value(v));
         if (!rel_is_file(AT_FDCWD, read.path))
             return rel_fail(e, REL_E_INPUT, 0, "%s:%d: %s: there is no file %s", c->file,
-                            line_at(c->text, find_key(c->text, c->key, 1)), c->key, read.path);
+                            rel_json_line(c->text, rel_json_find_key(c->text, c->key, 1)), c->key,
+                            read.path);
     }
     *content = read;
     return 0;
