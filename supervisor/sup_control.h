@@ -46,6 +46,8 @@ REL_MUST_USE int sup_request_parse(const char *line, size_t len, struct sup_requ
                                    struct rel_err *e);
 void sup_request_fini(struct sup_request *r);
 
+const char *sup_cmd_name(enum sup_cmd cmd);
+
 struct sup_control;
 struct sup_conn; /* one client; refers to itself until it is ended or the client hangs up */
 

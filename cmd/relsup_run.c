@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/relsup.h"
+
+#include "base/rel_clock.h"
+#include "supervisor/sup_home.h"
+#include "supervisor/sup_run.h"
+
+extern const struct cmd_verb relsup_run;
+
+static const struct cmd_option options[] = {
+    {"home", 'H', "HOME", "the folder of the application on this host; default RELSUP_HOME"},
+    {"boot", 'b', "TIME", "how long a release may take to be ready (60s)"},
+    {0},
+};
+
+static void on_log(void *ctx, const char *line)
+{
+    struct cmd_ctx *c = ctx;
+    char when[REL_TIME_LEN];
+
+    rel_time_format(rel_wall_ms(), when);
+    rel_out_log(&c->out, "%s %s", when, line);
+}
+
+static int run(struct cmd_ctx *ctx, struct rel_err *e)
+{
+    struct sup_run_options o = {.home = cmd_get(ctx, "home"), .log = on_log, .ctx = ctx};
+    struct rel_err announce = {0};
+    int rc;
+
+    if (!o.home)
+        o.home = getenv("RELSUP_HOME");
+    if (!o.home || !*o.home)
+        return rel_fail(e, REL_E_USAGE, 0, "say where the home is: --home HOME");
+    if (cmd_get_ms(ctx, "boot", 0, &o.boot_ms, e) < 0)
+        return -1;
+    o.release = ctx->pos_n ? ctx->pos[0] : NULL;
+    if (sup_home_announce(o.home, &announce) < 0)
+        rel_out_warn(&ctx->out, "only --home will find this one: %s", announce.msg);
+    rc = sup_run(&o, e);
+    if (e->code != REL_E_BUSY) /* the other supervisor's announcement stays */
+        sup_home_withdraw(o.home);
+    return rc;
+}
+
+const struct cmd_verb relsup_run = {
+    .name = "run",
+    .summary = "The supervisor, in the foreground; with a release on first use",
+    .usage = "[TARBALL] --home HOME [--boot TIME]",
+    .options = options,
+    .pos_max = 1,
+    .run = run};

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs that show: status, history, releases, logs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/rel_io.h"
+#include "cmd/relsup.h"
+#include "supervisor/sup_run.h"
+
+extern const struct cmd_verb relsup_status, relsup_history, relsup_releases, relsup_logs;
+
+static const struct cmd_option home_options[] = {RELSUP_HOME_OPTIONS, {0}};
+static const struct cmd_option logs_options[] = {
+    {"lines", 'n', "N", "how many lines of the end (20)"},
+    {"follow", 'f', NULL, "go on as it grows, until interrupted"},
+    RELSUP_HOME_OPTIONS,
+    {0},
+};
+
+/* "key: value" a line, in the order given. */
+static void render(struct rel_buf *b, const json_t *o, const char *const *keys)
+{
+    for (; *keys; keys++) {
+        const json_t *v = json_object_get(o, *keys);
+
+        if (json_is_string(v))
+            rel_buf_addf(b, "%-15s %s\n", *keys, json_string_value(v));
+        else if (json_is_integer(v))
+            rel_buf_addf(b, "%-15s %lld\n", *keys, (long long)json_integer_value(v));
+    }
+}
+
+static int status(struct cmd_ctx *ctx, struct rel_err *e)
+{
+    static const char *const keys[] = {"app",   "state",    "release", "node",           "pid",
+                                       "since", "uptime_s", "home",    "supervisor_pid", NULL};
+    json_auto_t *result = NULL;
+    rel_autobuf struct rel_buf b = {0};
+
+    if (relsup_call(ctx, SUP_CMD_STATUS, NULL, &result, e) < 0)
+        return -1;
+    render(&b, result, keys);
+    return rel_out_result(&ctx->out, result, b.p, e);
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s ? s : "-";
+}
+
+static int history(struct cmd_ctx *ctx, struct rel_err *e)
+{
+    rel_autofree char *home = NULL;
+    rel_autobuf struct rel_buf b = {0};
+    json_auto_t *list = NULL, *result = NULL;
+    json_t *one;
+    size_t i;
+
+    if (relsup_home(ctx, &home, e) < 0 || sup_history(home, &list, e) < 0)
+        return -1;
+    json_array_foreach (list, i, one)
+        rel_buf_addf(&b, "%s  %-8s %-8s %s -> %s  %s\n", text_of(one, "at"), text_of(one, "what"),
+                     text_of(one, "outcome"), text_of(one, "from"), text_of(one, "to"),
+                     json_object_get(one, "reason") ? text_of(one, "reason") : "");
+    result = json_pack("{s:O}", "history", list);
+    return rel_out_result(&ctx->out, result, b.p, e);
+}
+
+static int releases(struct cmd_ctx *ctx, struct rel_err *e)
+{
+    rel_autofree char *home = NULL;
+    rel_autobuf struct rel_buf b = {0};
+    json_auto_t *list = NULL, *result = NULL;
+    json_t *one;
+    size_t i;
+
+    if (relsup_home(ctx, &home, e) < 0 || sup_releases(home, &list, e) < 0)
+        return -1;
+    json_array_foreach (list, i, one)
+        rel_buf_addf(&b, "%s %-20s %s\n", json_is_true(json_object_get(one, "current")) ? "*" : " ",
+                     text_of(one, "release"), text_of(one, "since"));
+    result = json_pack("{s:O}", "releases", list);
+    return rel_out_result(&ctx->out, result, b.p, e);
+}
+
+/* The last n lines begin there. */
+static int seek_lines(int fd, long n, struct rel_err *e)
+{
+    off_t at = lseek(fd, 0, SEEK_END);
+    char c;
+
+    if (at < 0)
+        return rel_fail(e, REL_E_IO, errno, "read the log");
+    for (off_t end = at; at > 0; at--)
+        if (pread(fd, &c, 1, at - 1) == 1 && c == '\n' && at != end && n-- == 1)
+            break;
+    return lseek(fd, at, SEEK_SET) < 0 ? rel_fail(e, REL_E_IO, errno, "read the log") : 0;
+}
+
+static int copy_out(int fd, struct rel_err *e)
+{
+    char chunk[8192];
+    ssize_t n;
+
+    while ((n = read(fd, chunk, sizeof(chunk))) > 0)
+        if (rel_write_all(STDOUT_FILENO, chunk, (size_t)n, e) < 0)
+            return -1;
+    return 0;
+}
+
+static int logs(struct cmd_ctx *ctx, struct rel_err *e)
+{
+    const char *lines = cmd_get(ctx, "lines");
+    rel_autofree char *home = NULL, *path = NULL;
+    rel_autoclose int fd = -1;
+    char *end = NULL;
+    long n = lines ? strtol(lines, &end, 10) : 20;
+
+    if (n < 1 || (end && *end))
+        return rel_fail(e, REL_E_USAGE, 0, "--lines: '%s' is no number of lines", lines);
+    if (relsup_home(ctx, &home, e) < 0 || sup_log_path(home, &path, e) < 0)
+        return -1;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return rel_fail(e, REL_E_IO, errno, "open %s", path);
+    if (seek_lines(fd, n, e) < 0 || copy_out(fd, e) < 0)
+        return -1;
+    while (cmd_has(ctx, "follow")) {
+        rel_autofree char *now = NULL;
+        struct rel_err none = {0};
+
+        usleep(200000);
+        if (copy_out(fd, e) < 0)
+            return -1;
+        if (sup_log_path(home, &now, &none) == 0 && strcmp(now, path) != 0) {
+            int next = open(now, O_RDONLY | O_CLOEXEC); /* the next peer's */
+
+            if (next >= 0) {
+                close(fd);
+                fd = next;
+                free(path);
+                path = rel_steal(&now);
+            }
+        }
+    }
+    return 0;
+}
+
+const struct cmd_verb relsup_status = {.name = "status",
+                                       .summary = "What runs, since when",
+                                       .usage = "",
+                                       .options = home_options,
+                                       .run = status};
+const struct cmd_verb relsup_history = {.name = "history",
+                                        .summary = "What happened in this home",
+                                        .usage = "",
+                                        .options = home_options,
+                                        .run = history};
+const struct cmd_verb relsup_releases = {.name = "releases",
+                                         .summary = "The releases that are in this home",
+                                         .usage = "",
+                                         .options = home_options,
+                                         .run = releases};
+const struct cmd_verb relsup_logs = {.name = "logs",
+                                     .summary = "What the active peer prints",
+                                     .usage = "[-n N] [-f]",
+                                     .options = logs_options,
+                                     .run = logs};

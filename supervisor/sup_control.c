@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/sup_control.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+struct sup_conn {
+    uv_pipe_t pipe;
+    struct sup_control *control;
+    struct sup_conn *next;
+    struct rel_buf line;
+    bool asked, answered;
+};
+
+struct sup_control {
+    uv_pipe_t pipe;
+    struct sup_control_handler handler;
+    struct sup_conn *conns;
+    char *path;
+    bool closing;
+};
+
+static void free_when_done(struct sup_control *control)
+{
+    if (!control->closing || control->conns)
+        return;
+    free(control->path);
+    free(control);
+}
+
+static void on_conn_closed(uv_handle_t *handle)
+{
+    struct sup_conn *conn = handle->data, **p = &conn->control->conns;
+    struct sup_control *control = conn->control;
+
+    while (*p != conn)
+        p = &(*p)->next;
+    *p = conn->next;
+    rel_buf_fini(&conn->line);
+    free(conn);
+    free_when_done(control);
+}
+
+static void close_conn(struct sup_conn *conn)
+{
+    if (!uv_is_closing((uv_handle_t *)&conn->pipe))
+        uv_close((uv_handle_t *)&conn->pipe, on_conn_closed);
+}
+
+struct write_one {
+    uv_write_t req;
+    char *bytes;
+    bool last;
+};
+
+static void on_written(uv_write_t *req, int status)
+{
+    struct write_one *w = req->data;
+    struct sup_conn *conn = req->handle->data;
+
+    if (w->last || status < 0)
+        close_conn(conn);
+    free(w->bytes);
+    free(w);
+}
+
+/* Takes the reference. */
+static void send_line(struct sup_conn *conn, json_t *object, bool last)
+{
+    struct write_one *w = rel_xcalloc(1, sizeof(*w));
+    char *text = json_dumps(object, JSON_COMPACT);
+    uv_buf_t buf;
+
+    json_decref(object);
+    w->bytes = rel_strf("%s\n", text ? text : "{}");
+    free(text);
+    w->last = last;
+    w->req.data = w;
+    buf = uv_buf_init(w->bytes, (unsigned)strlen(w->bytes));
+    if (last)
+        conn->answered = true;
+    if (uv_is_closing((uv_handle_t *)&conn->pipe) ||
+        uv_write(&w->req, (uv_stream_t *)&conn->pipe, &buf, 1, on_written) < 0) {
+        free(w->bytes);
+        free(w);
+        close_conn(conn);
+    }
+}
+
+void sup_conn_progress(struct sup_conn *conn, const char *step, const char *state,
+                       const char *detail, int64_t took_ms)
+{
+    send_line(conn,
+              json_pack("{s:i, s:s, s:s, s:s, s:s*, s:I}", "v", SUP_PROTOCOL, "type", "progress",
+                        "step", step, "state", state, "detail", detail, "took_ms",
+                        (json_int_t)took_ms),
+              false);
+}
+
+void sup_conn_log(struct sup_conn *conn, const char *message)
+{
+    json_t *o = json_pack("{s:i, s:s, s:s}", "v", SUP_PROTOCOL, "type", "log", "message", message);
+
+    if (o) /* a log line that is no UTF-8 is not worth a connection */
+        send_line(conn, o, false);
+}
+
+void sup_conn_result(struct sup_conn *conn, json_t *result)
+{
+    send_line(conn,
+              json_pack("{s:i, s:s, s:o}", "v", SUP_PROTOCOL, "type", "result", "result", result),
+              true);
+}
+
+void sup_conn_error(struct sup_conn *conn, const struct rel_err *err)
+{
+    json_t *o = json_pack("{s:i, s:s, s:s, s:s}", "v", SUP_PROTOCOL, "type", "error", "code",
+                          rel_code_name(err->code), "message", err->msg);
+
+    if (!o)
+        o = json_pack("{s:i, s:s, s:s, s:s}", "v", SUP_PROTOCOL, "type", "error", "code",
+                      rel_code_name(err->code), "message", "an error whose text is no UTF-8");
+    send_line(conn, o, true);
+}
+
+static void on_line(struct sup_conn *conn, size_t len)
+{
+    struct sup_request r = {0};
+    struct rel_err e = {0};
+
+    conn->asked = true;
+    if (sup_request_parse(conn->line.p, len, &r, &e) < 0) {
+        sup_conn_error(conn, &e);
+        return;
+    }
+    conn->control->handler.request(conn->control->handler.ctx, conn, &r);
+    sup_request_fini(&r);
+}
+
+static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
+{
+    (void)handle;
+    (void)size;
+    *buf = uv_buf_init(rel_xmalloc(4096), 4096);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct sup_conn *conn = stream->data;
+    const char *end;
+
+    if (n < 0) {
+        if (conn->asked && !conn->answered)
+            conn->control->handler.gone(conn->control->handler.ctx, conn);
+        close_conn(conn);
+    } else if (n > 0 && !conn->asked) {
+        rel_buf_add(&conn->line, buf->base, (size_t)n);
+        end = memchr(conn->line.p, '\n', conn->line.len);
+        if (end)
+            on_line(conn, (size_t)(end - conn->line.p));
+        else if (conn->line.len > SUP_LINE_MAX)
+            close_conn(conn);
+    }
+    free(buf->base);
+}
+
+static bool is_ours(uv_pipe_t *pipe)
+{
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
+    uv_os_fd_t fd;
+
+    if (uv_fileno((uv_handle_t *)pipe, &fd) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+        return false;
+    return cred.uid == geteuid() || cred.uid == 0;
+}
+
+static void on_connection(uv_stream_t *server, int status)
+{
+    struct sup_control *control = server->data;
+    struct sup_conn *conn;
+
+    if (status < 0)
+        return;
+    conn = rel_xcalloc(1, sizeof(*conn));
+    conn->control = control;
+    conn->next = control->conns;
+    control->conns = conn;
+    uv_pipe_init(server->loop, &conn->pipe, 0);
+    conn->pipe.data = conn;
+    if (uv_accept(server, (uv_stream_t *)&conn->pipe) < 0 || !is_ours(&conn->pipe) ||
+        uv_read_start((uv_stream_t *)&conn->pipe, on_alloc, on_read) < 0)
+        close_conn(conn);
+}
+
+static void on_control_closed(uv_handle_t *handle)
+{
+    struct sup_control *control = handle->data;
+
+    control->closing = true;
+    free_when_done(control);
+}
+
+int sup_control_open(uv_loop_t *loop, const char *path, const struct sup_control_handler *handler,
+                     struct sup_control **control, struct rel_err *e)
+{
+    struct sup_control *c = rel_xcalloc(1, sizeof(*c));
+    mode_t mask;
+    int rc;
+
+    c->handler = *handler;
+    c->path = rel_xstrdup(path);
+    uv_pipe_init(loop, &c->pipe, 0);
+    c->pipe.data = c;
+    unlink(path);
+    mask = umask(0177); /* the socket is 0600 from its first moment */
+    rc = uv_pipe_bind(&c->pipe, path);
+    umask(mask);
+    if (!rc)
+        rc = uv_listen((uv_stream_t *)&c->pipe, 16, on_connection);
+    if (rc < 0) {
+        uv_close((uv_handle_t *)&c->pipe, on_control_closed);
+        return rel_fail(e, REL_E_IO, -rc, "listen on %s", path);
+    }
+    *control = c;
+    return 0;
+}
+
+void sup_control_close(struct sup_control *control)
+{
+    unlink(control->path);
+    for (struct sup_conn *c = control->conns; c; c = c->next)
+        if (!c->answered) /* an answer on its way closes its connection itself */
+            close_conn(c);
+    uv_close((uv_handle_t *)&control->pipe, on_control_closed);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the supervisor does off its loop: each function blocks, has a deadline and touches nothing
+ * of the loop's. Any thread. */
+#ifndef SUP_JOBS_H
+#define SUP_JOBS_H
+
+#include <stdbool.h>
+
+#include "base/rel_err.h"
+#include "hotload/hot_contact.h"
+#include "hotload/hot_upgrade.h"
+
+/* Is the peer of `c` booted, its own application started, and does it listen wherever the process
+ * `old_pid` does (0: nobody to compare with; old_port is its distribution's)? *ready tells; *why is
+ * what is missing, in words, owned by the caller, NULL when ready. */
+REL_MUST_USE int sup_job_probe(const struct hot_contact *c, pid_t old_pid, int old_port,
+                               bool *ready, char **why, struct rel_err *e);
+
+/* Changes the running peer of `c` from the release in `old_root` to that in `new_root`; with
+ * `dry_run` only checks. Errors as of hot_upgrade_run. */
+REL_MUST_USE int sup_job_hot(const struct hot_contact *c, const char *old_root,
+                             const char *new_root, bool dry_run, struct hot_report *report,
+                             struct rel_err *e);
+
+/* Ends the VM that an earlier supervisor left behind, if it is proved to be that one: SIGTERM, and
+ * SIGKILL after timeout_ms. Nothing to do is a success. */
+REL_MUST_USE int sup_job_end_leftover(const char *contact_path, int timeout_ms, struct rel_err *e);
+
+#endif

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/sup_run.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/rel_clock.h"
+#include "base/rel_io.h"
+#include "supervisor/sup_engine.h"
+
+enum {
+    TICK_MS = 15,
+    HEARTBEAT_MS = 2000,
+    BACKOFF_MIN_MS = 200,
+    BACKOFF_MAX_MS = 30000,
+    QUIET_MS = 60000
+};
+
+void sup_log(struct sup *s, const char *fmt, ...)
+{
+    rel_autofree char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    text = rel_vstrf(fmt, ap);
+    va_end(ap);
+    s->options->log(s->options->ctx, text);
+}
+
+/* sd_notify(3), without its library: one datagram. */
+static void notify(const char *state)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    const char *path = getenv("NOTIFY_SOCKET");
+    rel_autoclose int fd = -1;
+    socklen_t len;
+
+    if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof(a.sun_path))
+        return;
+    memcpy(a.sun_path, path, strlen(path));
+    len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (*path == '@')
+        a.sun_path[0] = '\0';
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        (void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&a, len);
+}
+
+static void enter(struct sup *s, enum swap_state state)
+{
+    int64_t now = rel_mono_ms();
+
+    if (s->state == state)
+        return;
+    s->state = state;
+    switch (swap_state_deadline(state)) {
+    case SWAP_DEADLINE_BOOT:
+        s->deadline_ms = now + (s->ask.boot_ms > 0 ? s->ask.boot_ms : SUP_BOOT_MS);
+        break;
+    case SWAP_DEADLINE_SHUTDOWN:
+        s->deadline_ms = now + SUP_SHUTDOWN_MS;
+        break;
+    case SWAP_DEADLINE_NONE:
+        s->deadline_ms = INT64_MAX;
+        break;
+    }
+}
+
+void sup_post(struct sup *s, enum swap_event event)
+{
+    if (s->queue_n == SUP_EVENTS)
+        abort(); /* each order posts at most one event */
+    s->queue[s->queue_n++] = event;
+    if (s->draining_queue)
+        return;
+    s->draining_queue = true;
+    while (s->queue_n) {
+        enum swap_event next = s->queue[0];
+        struct swap_cell cell = swap_fsm_step(s->state, next);
+
+        memmove(s->queue, s->queue + 1, --s->queue_n * sizeof(*s->queue));
+        if (cell.action == SWAP_UNEXPECTED)
+            sup_log(s, "unexpected %s while %s", swap_event_name(next), swap_state_name(s->state));
+        enter(s, cell.next);
+        sup_perform(s, cell.action);
+    }
+    s->draining_queue = false;
+}
+
+void sup_begin(struct sup *s, const struct sup_ask *ask)
+{
+    s->ask = *ask;
+    s->ask.began_ms = s->step_ms = s->heard_ms = rel_mono_ms();
+    if (s->ask.boot_ms <= 0)
+        s->ask.boot_ms = s->options->boot_ms;
+    if (s->active && !s->ask.from)
+        s->ask.from = rel_xstrdup(s->active->dir);
+    sup_post(s, SWAP_ASKED);
+}
+
+static void stop_all(struct sup *s)
+{
+    if (!s->stopping) {
+        s->stopping = true;
+        s->stop_deadline_ms = rel_mono_ms() + SUP_SHUTDOWN_MS;
+        notify("STOPPING=1");
+        sup_log(s, "stopping");
+    }
+    if (s->active)
+        sup_peer_stop(s->active);
+    if (s->candidate)
+        sup_peer_stop(s->candidate);
+}
+
+/* The active peer ended by itself: it is started again, later and later while it keeps dying. */
+static void on_crash(struct sup *s, struct sup_peer *peer)
+{
+    rel_autofree char *end = sup_peer_end_text(peer);
+    int64_t now = rel_mono_ms();
+    bool quiet = rel_wall_ms() - peer->since_ms > QUIET_MS;
+
+    if (!s->stopping) {
+        s->backoff_ms = quiet || !s->backoff_ms ? BACKOFF_MIN_MS : s->backoff_ms * 2;
+        if (s->backoff_ms > BACKOFF_MAX_MS)
+            s->backoff_ms = BACKOFF_MAX_MS;
+        s->restart_at_ms = now + s->backoff_ms;
+        sup_log(s, "%s %s, it is started again in %d ms", peer->contact.node, end,
+                (int)s->backoff_ms);
+    }
+    s->active = NULL;
+    sup_peer_close(peer);
+}
+
+void sup_on_peer_exit(struct sup_peer *peer)
+{
+    struct sup *s = peer->ctx;
+
+    if (peer == s->candidate)
+        sup_post(s, SWAP_CANDIDATE_EXITED);
+    else if (peer == s->old)
+        sup_post(s, SWAP_OLD_EXITED);
+    else if (peer == s->active)
+        on_crash(s, peer);
+}
+
+static void restart_current(struct sup *s, const char *what)
+{
+    struct sup_ask ask = {.what = what};
+    struct rel_err e = {0};
+
+    s->restart_at_ms = INT64_MAX;
+    if (sup_store_current(s->store.home, &ask.dir, &e) < 0)
+        sup_log(s, "%s", e.msg);
+    else
+        sup_begin(s, &ask);
+}
+
+static void on_closed_ignore(uv_handle_t *handle)
+{
+    (void)handle;
+}
+
+static void close_all(struct sup *s)
+{
+    if (s->stop_conn)
+        sup_conn_result(rel_steal(&s->stop_conn), json_pack("{s:b}", "stopped", 1));
+    sup_control_close(s->control);
+    uv_close((uv_handle_t *)&s->tick, on_closed_ignore);
+    uv_close((uv_handle_t *)&s->term, on_closed_ignore);
+    uv_close((uv_handle_t *)&s->interrupt, on_closed_ignore);
+}
+
+static void while_stopping(struct sup *s, int64_t now)
+{
+    if (!s->active && !s->candidate && !s->old && s->state == SWAP_IDLE && !s->probe_busy) {
+        close_all(s);
+    } else if (now > s->stop_deadline_ms && !s->killed) {
+        s->killed = true;
+        if (s->active)
+            sup_peer_kill(s->active);
+        if (s->candidate)
+            sup_peer_kill(s->candidate);
+        if (s->old)
+            sup_peer_kill(s->old);
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct sup *s = timer->data;
+    int64_t now = rel_mono_ms();
+
+    if (s->failure.code && s->state == SWAP_IDLE && !s->stopping)
+        stop_all(s);
+    if (now >= s->deadline_ms) {
+        s->deadline_ms = INT64_MAX;
+        sup_post(s, SWAP_DEADLINE);
+    }
+    if (s->state == SWAP_BOOTING && s->candidate && !s->stopping)
+        sup_probe_candidate(s);
+    if (s->state != SWAP_IDLE && s->ask.conn && now - s->heard_ms > HEARTBEAT_MS)
+        sup_step(s, swap_state_name(s->state), "running", s->why);
+    if (s->stopping)
+        while_stopping(s, now);
+    else if (!s->active && s->state == SWAP_IDLE && now >= s->restart_at_ms)
+        restart_current(s, "recover");
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    stop_all(handle->data);
+}
+
+static json_t *status_of(const struct sup *s)
+{
+    const struct sup_peer *p = s->active;
+    json_t *o = json_pack("{s:s, s:s, s:i}", "home", s->store.home, "state",
+                          s->stopping             ? "stopping"
+                          : s->state != SWAP_IDLE ? swap_state_name(s->state)
+                          : p                     ? "running"
+                                                  : "down",
+                          "supervisor_pid", (int)getpid());
+    char since[REL_TIME_LEN];
+
+    if (!p)
+        return o;
+    rel_time_format(p->since_ms, since);
+    json_object_update_new(
+        o, json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:s, s:I}", "app", p->release->name, "version",
+                     p->release->vsn, "release", p->dir, "generation", p->contact.generation,
+                     "node", p->contact.node, "pid", (int)p->contact.pid, "since", since,
+                     "uptime_s", (json_int_t)((rel_wall_ms() - p->since_ms) / 1000)));
+    return o;
+}
+
+static int earlier_release(struct sup *s, const char *version, char **dir, struct rel_err *e)
+{
+    json_t *list = NULL;
+    size_t i;
+    json_t *one;
+
+    if (sup_releases(s->store.home, &list, e) < 0)
+        return -1;
+    json_array_foreach (list, i, one) {
+        const char *name = json_string_value(json_object_get(one, "release"));
+        bool fits = version ? !strcmp(name, version) : !s->active || strcmp(name, s->active->dir);
+
+        if (fits) {
+            free(*dir);
+            *dir = rel_xstrdup(name);
+        }
+    }
+    json_decref(list);
+    if (!*dir)
+        return rel_fail(e, REL_E_INPUT, 0, "there is no %s release in this home",
+                        version ? version : "earlier");
+    return 0;
+}
+
+static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *ask,
+                    struct rel_err *e)
+{
+    const char *release = json_string_value(json_object_get(r->args, "release"));
+    const char *mode = json_string_value(json_object_get(r->args, "mode"));
+    const char *version = json_string_value(json_object_get(r->args, "version"));
+
+    ask->what = sup_cmd_name(r->cmd);
+    ask->boot_ms = json_integer_value(json_object_get(r->args, "boot_ms"));
+    ask->dry_run = json_is_true(json_object_get(r->args, "dry_run"));
+    ask->hot = mode && !strcmp(mode, "hot");
+    if (s->stopping || s->state != SWAP_IDLE || s->job_busy)
+        return rel_fail(e, REL_E_BUSY, 0, "the supervisor is %s, try again when it is done",
+                        s->stopping ? "stopping" : swap_state_name(s->state));
+    if (r->cmd == SUP_CMD_RESTART)
+        return sup_store_current(s->store.home, &ask->dir, e);
+    if (r->cmd == SUP_CMD_ROLLBACK)
+        return earlier_release(s, version, &ask->dir, e);
+    if (!release || *release != '/')
+        return rel_fail(e, REL_E_INPUT, 0, "the path of a tarball is missing");
+    if (ask->hot && !s->active)
+        return rel_fail(e, REL_E_INPUT, 0, "nothing runs that could be changed");
+    ask->release = rel_xstrdup(release);
+    ask->app = s->active ? rel_xstrdup(s->active->release->name) : NULL;
+    return 0;
+}
+
+static void on_request(void *ctx, struct sup_conn *conn, const struct sup_request *r)
+{
+    struct sup *s = ctx;
+    struct sup_ask ask = {.conn = conn};
+    struct rel_err e = {0};
+
+    if (r->cmd == SUP_CMD_STATUS) {
+        sup_conn_result(conn, status_of(s));
+    } else if (r->cmd == SUP_CMD_STOP) {
+        s->stop_conn = conn;
+        stop_all(s);
+    } else if (make_ask(s, r, &ask, &e) < 0) {
+        sup_conn_error(conn, &e);
+    } else {
+        sup_begin(s, &ask);
+    }
+}
+
+/* Who asked went away: what it asked for goes on, it was an order. */
+static void on_gone(void *ctx, struct sup_conn *conn)
+{
+    struct sup *s = ctx;
+
+    if (s->ask.conn == conn)
+        s->ask.conn = NULL;
+    if (s->stop_conn == conn)
+        s->stop_conn = NULL;
+}
+
+static int open_loop(struct sup *s, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s/run/control.sock", s->store.home);
+    struct sup_control_handler handler = {.request = on_request, .gone = on_gone, .ctx = s};
+
+    uv_loop_init(&s->loop);
+    uv_timer_init(&s->loop, &s->tick);
+    uv_signal_init(&s->loop, &s->term);
+    uv_signal_init(&s->loop, &s->interrupt);
+    s->tick.data = s->term.data = s->interrupt.data = s->job.data = s->probe.data = s;
+    uv_signal_start(&s->term, on_signal, SIGTERM);
+    uv_signal_start(&s->interrupt, on_signal, SIGINT);
+    uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+    return sup_control_open(&s->loop, path, &handler, &s->control, e);
+}
+
+static int first_release(struct sup *s, char **dir, struct rel_err *e)
+{
+    struct rel_err none = {0};
+
+    if (sup_store_current(s->store.home, dir, &none) == 0) {
+        if (s->options->release)
+            sup_log(s, "%s has %s already, %s is not looked at: use 'relsup upgrade'",
+                    s->store.home, *dir, s->options->release);
+        return 0;
+    }
+    if (!s->options->release)
+        return rel_fail(e, REL_E_INPUT, 0, "%s", none.msg);
+    return sup_store_add(s->store.home, s->options->release, NULL, dir, e);
+}
+
+int sup_run(const struct sup_run_options *options, struct rel_err *e)
+{
+    struct sup s = {.options = options, .restart_at_ms = INT64_MAX, .deadline_ms = INT64_MAX};
+    struct sup_ask ask = {.what = "boot"};
+    rel_autofree char *contact = NULL;
+
+    if (sup_store_open(options->home, &s.store, e) < 0)
+        return -1;
+    contact = rel_strf("%s/run/active.json", s.store.home);
+    if (sup_job_end_leftover(contact, SUP_SHUTDOWN_MS, e) < 0 ||
+        first_release(&s, &ask.dir, e) < 0) {
+        sup_store_close(&s.store);
+        return -1;
+    }
+    (void)!unlink(contact);
+    if (open_loop(&s, e) < 0) {
+        uv_close((uv_handle_t *)&s.tick, on_closed_ignore);
+        uv_close((uv_handle_t *)&s.term, on_closed_ignore);
+        uv_close((uv_handle_t *)&s.interrupt, on_closed_ignore);
+    } else {
+        sup_begin(&s, &ask);
+    }
+    sup_log(&s, "the supervisor of %s runs", s.store.home);
+    notify("READY=1");
+    uv_run(&s.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&s.loop);
+    (void)!unlink(contact);
+    sup_store_close(&s.store);
+    free(s.why);
+    if (s.failure.code && !e->code)
+        *e = s.failure;
+    return e->code ? -1 : 0;
+}
+
+int sup_log_path(const char *home, char **path, struct rel_err *e)
+{
+    rel_autofree char *contact = rel_strf("%s/run/active.json", home);
+    struct hot_contact c = {0};
+
+    if (hot_contact_read(contact, &c, e) < 0)
+        return -1;
+    *path = rel_strf("%s/log/peer-%d.log", home, c.generation);
+    hot_contact_fini(&c);
+    return 0;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/sup_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "base/rel_clock.h"
+#include "base/rel_io.h"
+#include "pkg/pkg_archive.h"
+#include "supervisor/sup_run.h"
+
+#define INCOMING ".incoming-"
+
+enum { HISTORY_MAX = 16 << 20 };
+
+char *sup_store_path(const char *home, const char *dir)
+{
+    return rel_strf("%s/releases/%s", home, dir);
+}
+
+static int make_cookie(const char *home, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s/secret/cookie", home);
+    rel_autofree char *link = rel_strf("%s/secret/erlang/.erlang.cookie", home);
+    unsigned char raw[24];
+    char text[2 * sizeof(raw) + 1];
+
+    if (!rel_is_file(AT_FDCWD, path)) {
+        if (getrandom(raw, sizeof(raw), 0) != sizeof(raw))
+            return rel_fail(e, REL_E_IO, errno, "ask the system for random bytes");
+        for (size_t i = 0; i < sizeof(raw); i++)
+            snprintf(text + 2 * i, 3, "%02x", raw[i]);
+        if (rel_replace_file(AT_FDCWD, path, text, 2 * sizeof(raw), 0400, e) < 0)
+            return -1;
+    }
+    return rel_replace_link(AT_FDCWD, link, "../cookie", e);
+}
+
+static int take_lock(struct sup_store *s, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s/run/lock", s->home);
+
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0)
+        return rel_fail(e, REL_E_IO, errno, "open %s", path);
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return rel_fail(e, REL_E_BUSY, 0, "another supervisor runs in %s", s->home);
+    return 0;
+}
+
+/* What a crash left half-unpacked. */
+static int remove_incoming(const char *home, struct rel_err *e)
+{
+    rel_autofree char *dir = rel_strf("%s/releases", home);
+    rel_autoclosedir DIR *d = opendir(dir);
+    struct dirent *entry;
+
+    if (!d)
+        return rel_fail(e, REL_E_IO, errno, "read %s", dir);
+    while ((entry = readdir(d)))
+        if (!strncmp(entry->d_name, INCOMING, strlen(INCOMING)) &&
+            rel_remove_tree(dirfd(d), entry->d_name, e) < 0)
+            return -1;
+    return 0;
+}
+
+int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e)
+{
+    static const char *const folders[] = {"", "/releases", "/run", "/secret/erlang", "/log"};
+    char real[PATH_MAX];
+
+    *s = (struct sup_store){.lock_fd = -1};
+    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+        rel_autofree char *path = rel_strf("%s%s", home, folders[i]);
+
+        if (rel_mkdirs(AT_FDCWD, path, 0700, e) < 0)
+            return -1;
+    }
+    if (!realpath(home, real))
+        return rel_fail(e, REL_E_IO, errno, "resolve %s", home);
+    s->home = rel_xstrdup(real);
+    if (take_lock(s, e) < 0 || remove_incoming(s->home, e) < 0 || make_cookie(s->home, e) < 0) {
+        sup_store_close(s);
+        return -1;
+    }
+    return 0;
+}
+
+void sup_store_close(struct sup_store *s)
+{
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    free(s->home);
+    *s = (struct sup_store){.lock_fd = -1};
+}
+
+/* Identity of a build: what its modules and its .rel say, whatever archive it came in. */
+static int fingerprint(const struct pkg_release *r, uint64_t *hash, struct rel_err *e)
+{
+    struct pkg_modules m = {0};
+    uint64_t h = 1469598103934665603U; /* FNV-1a */
+
+    if (pkg_release_modules(r, &m, e) < 0)
+        return -1;
+    for (size_t i = 0; i < m.n; i++) {
+        for (const char *p = m.v[i].module; *p; p++)
+            h = (h ^ (unsigned char)*p) * 1099511628211U;
+        for (size_t j = 0; j < sizeof(m.v[i].md5); j++)
+            h = (h ^ m.v[i].md5[j]) * 1099511628211U;
+    }
+    pkg_modules_fini(&m);
+    *hash = h;
+    return 0;
+}
+
+/* Where the unpacked release `r` belongs: its version's folder, the same build's, or a new one. */
+static int choose_dir(const char *home, const struct pkg_release *r, char **dir, bool *there,
+                      struct rel_err *e)
+{
+    rel_autofree char *plain = sup_store_path(home, r->vsn);
+    rel_autofree char *other = NULL, *other_path = NULL;
+    pkg_autorelease struct pkg_release *old = NULL;
+    uint64_t mine, theirs;
+
+    if (!rel_is_dir(AT_FDCWD, plain)) {
+        *dir = rel_xstrdup(r->vsn);
+        *there = false;
+        return 0;
+    }
+    if (fingerprint(r, &mine, e) < 0 || pkg_release_read(plain, &old, e) < 0 ||
+        fingerprint(old, &theirs, e) < 0)
+        return -1;
+    other = rel_strf("%s+%08x", r->vsn, (unsigned)(mine ^ (mine >> 32)));
+    other_path = sup_store_path(home, other);
+    *there = mine == theirs || rel_is_dir(AT_FDCWD, other_path);
+    *dir = mine == theirs ? rel_xstrdup(r->vsn) : rel_steal(&other);
+    return 0;
+}
+
+static int copy_or_unpack(const char *release, const char *incoming, struct rel_err *e)
+{
+    if (!rel_is_dir(AT_FDCWD, release))
+        return pkg_archive_unpack(release, incoming, &pkg_unpack_limits_default, NULL, e);
+    return rel_fail(e, REL_E_INPUT, 0, "%s is a folder; give the tarball of the release", release);
+}
+
+int sup_store_add(const char *home, const char *release, const char *app, char **dir,
+                  struct rel_err *e)
+{
+    rel_autofree char *incoming = rel_strf("%s/releases/" INCOMING "%d", home, (int)getpid());
+    rel_autofree char *name = NULL, *path = NULL;
+    pkg_autorelease struct pkg_release *r = NULL;
+    struct rel_err ignored = {0};
+    bool there = false;
+
+    if (copy_or_unpack(release, incoming, e) < 0)
+        return -1;
+    if (pkg_release_read(incoming, &r, e) < 0) {
+        rel_wrap(e, "%s", release);
+        goto undo;
+    }
+    if (app && strcmp(app, r->name) != 0) {
+        rel_fail(e, REL_E_INPUT, 0, "%s is a release of %s, this home runs %s", release, r->name,
+                 app);
+        goto undo;
+    }
+    if (choose_dir(home, r, &name, &there, e) < 0)
+        goto undo;
+    path = sup_store_path(home, name);
+    if (!there && rel_rename_dir(AT_FDCWD, incoming, path, e) < 0)
+        goto undo;
+    if (there && rel_remove_tree(AT_FDCWD, incoming, e) < 0)
+        goto undo;
+    *dir = rel_steal(&name);
+    return 0;
+undo:
+    (void)!rel_remove_tree(AT_FDCWD, incoming, &ignored);
+    return -1;
+}
+
+int sup_store_current(const char *home, char **dir, struct rel_err *e)
+{
+    rel_autofree char *link = rel_strf("%s/current", home);
+    char target[PATH_MAX];
+    ssize_t n = readlink(link, target, sizeof(target) - 1);
+
+    if (n < 0)
+        return rel_fail(e, REL_E_INPUT, 0, "%s has no release yet, name a tarball", home);
+    target[n] = '\0';
+    if (strncmp(target, "releases/", 9) != 0 || !rel_is_dir(AT_FDCWD, link))
+        return rel_fail(e, REL_E_INPUT, 0, "%s points at %s, which is no release", link, target);
+    *dir = rel_xstrdup(target + 9);
+    return 0;
+}
+
+int sup_store_set_current(const char *home, const char *dir, struct rel_err *e)
+{
+    rel_autofree char *link = rel_strf("%s/current", home);
+    rel_autofree char *target = rel_strf("releases/%s", dir);
+
+    return rel_replace_link(AT_FDCWD, link, target, e);
+}
+
+struct found {
+    char name[NAME_MAX + 1];
+    int64_t when;
+};
+
+static int newest_first(const void *x, const void *y)
+{
+    const struct found *a = x, *b = y;
+
+    return a->when > b->when ? -1 : a->when < b->when;
+}
+
+static int list_releases(const char *home, struct found **v, size_t *n, struct rel_err *e)
+{
+    rel_autofree char *dir = rel_strf("%s/releases", home);
+    rel_autoclosedir DIR *d = opendir(dir);
+    struct found *got = NULL;
+    struct dirent *entry;
+    size_t got_n = 0;
+
+    if (!d)
+        return rel_fail(e, REL_E_INPUT, 0, "%s is no home", home);
+    while ((entry = readdir(d))) {
+        struct stat st;
+
+        if (entry->d_name[0] == '.' || fstatat(dirfd(d), entry->d_name, &st, 0) < 0)
+            continue;
+        got = rel_xrealloc(got, got_n + 1, sizeof(*got));
+        snprintf(got[got_n].name, sizeof(got[got_n].name), "%s", entry->d_name);
+        got[got_n++].when = (int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
+    }
+    if (got_n)
+        qsort(got, got_n, sizeof(*got), newest_first);
+    *v = got;
+    *n = got_n;
+    return 0;
+}
+
+int sup_store_prune(const char *home, int keep, const char *active, struct rel_err *e)
+{
+    rel_autofree struct found *v = NULL;
+    size_t n;
+
+    if (list_releases(home, &v, &n, e) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        rel_autofree char *path = sup_store_path(home, v[i].name);
+
+        if (!strcmp(v[i].name, active) || keep-- > 0)
+            continue;
+        if (rel_remove_tree(AT_FDCWD, path, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int sup_store_note(const char *home, json_t *entry, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s/log/history.jsonl", home);
+    rel_autofree char *text = NULL, *line = NULL;
+    rel_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    text = json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(entry);
+    if (fd < 0)
+        return rel_fail(e, REL_E_IO, errno, "open %s", path);
+    line = rel_strf("%s\n", text ? text : "{}");
+    if (rel_write_all(fd, line, strlen(line), e) < 0)
+        return rel_wrap(e, "%s", path);
+    return fsync(fd) < 0 ? rel_fail(e, REL_E_IO, errno, "sync %s", path) : 0;
+}
+
+char *sup_store_tail(const char *path, size_t max)
+{
+    rel_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    char *text;
+    ssize_t n;
+    off_t from;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return rel_xstrdup("");
+    from = st.st_size > (off_t)max ? st.st_size - (off_t)max : 0;
+    text = rel_xcalloc(max + 1, 1);
+    n = pread(fd, text, max, from);
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+int sup_releases(const char *home, json_t **releases, struct rel_err *e)
+{
+    rel_autofree struct found *v = NULL;
+    rel_autofree char *current = NULL;
+    struct rel_err none = {0};
+    size_t n;
+
+    if (list_releases(home, &v, &n, e) < 0)
+        return -1;
+    (void)!sup_store_current(home, &current, &none);
+    *releases = json_array();
+    while (n--) {
+        char when[REL_TIME_LEN];
+
+        rel_time_format(v[n].when, when);
+        json_array_append_new(*releases,
+                              json_pack("{s:s, s:s, s:b}", "release", v[n].name, "since", when,
+                                        "current", current && !strcmp(current, v[n].name)));
+    }
+    return 0;
+}
+
+int sup_history(const char *home, json_t **history, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s/log/history.jsonl", home);
+    rel_autofree char *text = NULL;
+    char *save = NULL;
+    size_t len;
+
+    *history = json_array();
+    if (!rel_is_file(AT_FDCWD, path))
+        return 0;
+    if (rel_read_file(AT_FDCWD, path, HISTORY_MAX, &text, &len, e) < 0)
+        return -1;
+    for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+        json_t *entry = json_loads(l, 0, NULL);
+
+        if (entry) /* the line that a power loss cut is not worth the others */
+            json_array_append_new(*history, entry);
+    }
+    return 0;
+}
