@@ -103,7 +103,7 @@ static int read_env(struct reader *r, const json_t *v, struct rel_err *e)
             return wrong_variable(r, name, "is no name of a variable", e);
         if (is_ours(name))
             return wrong_variable(r, name, "is set by relsup itself", e);
-        if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+        if (!json_is_string(value))
             return wrong_variable(r, name, "must have a string", e);
         r->c->env[n++] = rel_strf("%s=%s", name, json_string_value(value));
     }
