@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "swap/swap_fsm.h"
+
+/* A world that obeys the orders; what it holds is checked after each. */
+struct world {
+    enum swap_state state;
+    int candidate, old, active; /* processes that run */
+    int proved, reports, waits;
+};
+
+static void obey(struct world *w, enum swap_action action)
+{
+    switch (action) {
+    case SWAP_SPAWN_CANDIDATE:
+        w->candidate = 1;
+        w->proved = 0;
+        break;
+    case SWAP_CUT_OVER:
+        w->proved = 1;
+        w->old = w->active;
+        w->active = 1;
+        w->candidate = 0;
+        break;
+    case SWAP_KILL_OLD:
+        assert_true(w->proved); /* the old one is never stopped before the new one is proved */
+        break;
+    case SWAP_REPORT_DONE:
+    case SWAP_REPORT_UNDONE:
+    case SWAP_REPORT_REFUSED:
+        w->reports++;
+        break;
+    default:
+        break;
+    }
+}
+
+/* A fact that can happen in this state of the world. */
+static enum swap_event pick(const struct world *w)
+{
+    switch (w->state) {
+    case SWAP_IDLE:
+        return SWAP_ASKED;
+    case SWAP_UNPACKING:
+        return (enum swap_event[]){SWAP_UNPACKED, SWAP_UNPACKED_HOT, SWAP_REFUSED}[rand() % 3];
+    case SWAP_CHANGING:
+        return rand() % 2 ? SWAP_CHANGED : SWAP_REFUSED;
+    case SWAP_BOOTING:
+        return (enum swap_event[]){SWAP_CANDIDATE_READY, SWAP_CANDIDATE_EXITED,
+                                   SWAP_DEADLINE}[rand() % 3];
+    case SWAP_ABORTING:
+        return (enum swap_event[]){SWAP_CANDIDATE_READY, SWAP_CANDIDATE_EXITED,
+                                   SWAP_DEADLINE}[rand() % 3];
+    case SWAP_RETIRING:
+        return rand() % 2 ? SWAP_OLD_EXITED : SWAP_DEADLINE;
+    case SWAP_STATE_COUNT:
+        break;
+    }
+    return SWAP_DEADLINE;
+}
+
+static void every_run_ends_and_never_stops_the_old_one_early(void **state)
+{
+    struct world w = {.active = 1};
+
+    (void)state;
+    srand(1);
+    for (int i = 0; i < 200000; i++) {
+        enum swap_event event = pick(&w);
+        struct swap_cell cell = swap_fsm_step(w.state, event);
+
+        assert_int_not_equal(cell.action, SWAP_UNEXPECTED);
+        w.state = cell.next;
+        obey(&w, cell.action);
+        if (event == SWAP_CANDIDATE_EXITED)
+            w.candidate = 0;
+        if (event == SWAP_OLD_EXITED)
+            w.old = 0;
+        if (w.state == SWAP_IDLE) {
+            assert_false(w.candidate);
+            assert_false(w.old);
+            w.waits = 0;
+        }
+        assert_true(++w.waits < 200);
+        assert_true(w.active);
+    }
+    assert_true(w.reports > 1000);
+}
+
+static void every_cell_stays_within_the_table(void **state)
+{
+    (void)state;
+    for (int s = 0; s < SWAP_STATE_COUNT; s++)
+        for (int ev = 0; ev < SWAP_EVENT_COUNT; ev++) {
+            struct swap_cell cell = swap_fsm_step((enum swap_state)s, (enum swap_event)ev);
+
+            assert_in_range(cell.next, 0, SWAP_STATE_COUNT - 1);
+            assert_in_range(cell.action, 0, SWAP_ACTION_COUNT - 1);
+            assert_non_null(swap_event_name((enum swap_event)ev));
+            assert_non_null(swap_action_name(cell.action));
+            if (cell.action == SWAP_UNEXPECTED)
+                assert_int_equal(cell.next, s);
+        }
+}
+
+/* A state that waits for a process has a deadline; those that wait for a worker end with it. */
+static void waiting_for_a_process_is_bounded(void **state)
+{
+    (void)state;
+    assert_int_equal(swap_state_deadline(SWAP_BOOTING), SWAP_DEADLINE_BOOT);
+    assert_int_equal(swap_state_deadline(SWAP_ABORTING), SWAP_DEADLINE_SHUTDOWN);
+    assert_int_equal(swap_state_deadline(SWAP_RETIRING), SWAP_DEADLINE_SHUTDOWN);
+    assert_int_equal(swap_fsm_step(SWAP_RETIRING, SWAP_DEADLINE).action, SWAP_KILL_OLD);
+    assert_int_equal(swap_fsm_step(SWAP_ABORTING, SWAP_DEADLINE).action, SWAP_KILL_CANDIDATE);
+    assert_string_equal(swap_state_name(SWAP_RETIRING), "retiring");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_run_ends_and_never_stops_the_old_one_early),
+        cmocka_unit_test(every_cell_stays_within_the_table),
+        cmocka_unit_test(waiting_for_a_process_is_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
