@@ -15,10 +15,10 @@ enum { SUP_BOOT_MS = 60000, SUP_SHUTDOWN_MS = 30000, SUP_KEEP = 3, SUP_EVENTS = 
 
 /* What was asked for last. */
 struct sup_ask {
-    const char *what; /* "boot", "upgrade", "rollback", "restart", "recover" */
-    char *release;    /* tarball to bring in; NULL: `dir` is there already */
-    char *dir, *from; /* folders in releases/ */
-    bool hot, dry_run, with_app;
+    const char *what;         /* "boot", "upgrade", "rollback", "restart", "recover" */
+    char *release;            /* tarball to bring in; NULL: `dir` is there already */
+    char *dir, *from;         /* folders in releases/ */
+    bool hot, dry_run, added; /* added: `dir` came in with this and goes if it fails */
     char *app;
     int64_t boot_ms, began_ms;
     struct sup_conn *conn; /* who waits for it; NULL */

@@ -336,6 +336,7 @@ static int open_loop(struct sup *s, struct rel_err *e)
 static int first_release(struct sup *s, char **dir, struct rel_err *e)
 {
     struct rel_err none = {0};
+    bool added;
 
     if (sup_store_current(s->store.home, dir, &none) == 0) {
         if (s->options->release)
@@ -345,7 +346,7 @@ static int first_release(struct sup *s, char **dir, struct rel_err *e)
     }
     if (!s->options->release)
         return rel_fail(e, REL_E_INPUT, 0, "%s", none.msg);
-    return sup_store_add(s->store.home, s->options->release, NULL, dir, e);
+    return sup_store_add(s->store.home, s->options->release, NULL, dir, &added, e);
 }
 
 int sup_run(const struct sup_run_options *options, struct rel_err *e)

@@ -149,7 +149,7 @@ static int copy_or_unpack(const char *release, const char *incoming, struct rel_
     return rel_fail(e, REL_E_INPUT, 0, "%s is a folder; give the tarball of the release", release);
 }
 
-int sup_store_add(const char *home, const char *release, const char *app, char **dir,
+int sup_store_add(const char *home, const char *release, const char *app, char **dir, bool *added,
                   struct rel_err *e)
 {
     rel_autofree char *incoming = rel_strf("%s/releases/" INCOMING "%d", home, (int)getpid());
@@ -177,6 +177,7 @@ int sup_store_add(const char *home, const char *release, const char *app, char *
     if (there && rel_remove_tree(AT_FDCWD, incoming, e) < 0)
         goto undo;
     *dir = rel_steal(&name);
+    *added = !there;
     return 0;
 undo:
     (void)!rel_remove_tree(AT_FDCWD, incoming, &ignored);

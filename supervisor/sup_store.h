@@ -22,10 +22,11 @@ REL_MUST_USE int sup_store_open(const char *home, struct sup_store *s, struct re
 void sup_store_close(struct sup_store *s);
 
 /* Brings the tarball or folder `release` in as releases/<vsn>; another build of a version that is
- * there already becomes <vsn>+<8 hex digits of the SHA-256 of its files>, the same build is found
- * again. `app` NULL or the name it must have. *dir is the folder's name, owned by the caller. */
+ * there already becomes <vsn>+<8 hex digits of a hash of its modules>, the same build is found
+ * again. `app` NULL or the name it must have. *dir is the folder's name, owned by the caller;
+ * *added: it is new. */
 REL_MUST_USE int sup_store_add(const char *home, const char *release, const char *app, char **dir,
-                               struct rel_err *e);
+                               bool *added, struct rel_err *e);
 
 /* The folder of a release, "HOME/releases/DIR"; owned by the caller. */
 char *sup_store_path(const char *home, const char *dir);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/rel_clock.h"
@@ -25,7 +26,8 @@ static void on_unpack(uv_work_t *work)
     struct sup *s = work->data;
 
     rel_err_clear(&s->job_err);
-    (void)!sup_store_add(s->store.home, s->ask.release, s->ask.app, &s->ask.dir, &s->job_err);
+    (void)!sup_store_add(s->store.home, s->ask.release, s->ask.app, &s->ask.dir, &s->ask.added,
+                         &s->job_err);
 }
 
 static void on_unpacked(uv_work_t *work, int status)
@@ -228,6 +230,11 @@ static void do_report_done(struct sup *s)
         sup_log(s, "%s", e.msg);
         rel_err_clear(&e);
     }
+    if (s->ask.dry_run && s->ask.added) {
+        rel_autofree char *path = sup_store_path(s->store.home, s->ask.dir);
+
+        (void)!rel_remove_tree(AT_FDCWD, path, &e);
+    }
     s->ask.failure = e;
     note(s, s->ask.dry_run ? "checked" : "done");
     if (s->ask.conn && e.code)
@@ -244,6 +251,11 @@ static void do_report_done(struct sup *s)
 
 static void do_report_refused(struct sup *s)
 {
+    rel_autofree char *path = s->ask.added ? sup_store_path(s->store.home, s->ask.dir) : NULL;
+    struct rel_err e = {0};
+
+    if (path && rel_remove_tree(AT_FDCWD, path, &e) < 0)
+        sup_log(s, "%s", e.msg);
     sup_log(s, "%s refused: %s", s->ask.what, s->ask.failure.msg);
     note(s, "refused");
     if (s->ask.conn)
