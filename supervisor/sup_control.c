@@ -44,10 +44,14 @@ static void on_conn_closed(uv_handle_t *handle)
     free_when_done(control);
 }
 
+/* Whoever still holds it is told, whichever of a read and a write sees the end first. */
 static void close_conn(struct sup_conn *conn)
 {
-    if (!uv_is_closing((uv_handle_t *)&conn->pipe))
-        uv_close((uv_handle_t *)&conn->pipe, on_conn_closed);
+    if (uv_is_closing((uv_handle_t *)&conn->pipe))
+        return;
+    uv_close((uv_handle_t *)&conn->pipe, on_conn_closed);
+    if (conn->asked && !conn->answered)
+        conn->control->handler.gone(conn->control->handler.ctx, conn);
 }
 
 struct write_one {
@@ -153,8 +157,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     const char *end;
 
     if (n < 0) {
-        if (conn->asked && !conn->answered)
-            conn->control->handler.gone(conn->control->handler.ctx, conn);
         close_conn(conn);
     } else if (n > 0 && !conn->asked) {
         rel_buf_add(&conn->line, buf->base, (size_t)n);
