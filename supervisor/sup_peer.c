@@ -125,6 +125,7 @@ static void make_env(struct env *env, const struct sup_spawn *s, const struct su
     env_add(env, rel_strf("XDG_CONFIG_HOME=%s/secret", s->home));
     env_add(env, rel_strf("RELSUP_HOME=%s", s->home));
     env_add(env, rel_strf("RELSUP_GENERATION=%d", s->generation));
+    env_add(env, rel_strf("ERL_CRASH_DUMP=%s/log/peer-%d.dump", s->home, s->generation));
     env_add(env, rel_strf("ERL_AFLAGS=-setcookie -home x -start_epmd false -erl_epmd_port %d "
                           "-kernel inet_dist_use_interface {127,0,0,1} "
                           "-kernel inet_default_listen_options %s",

@@ -188,6 +188,21 @@ static void while_stopping(struct sup *s, int64_t now)
     }
 }
 
+/* What the client sees of a state that takes long. */
+static const char *step_of(enum swap_state state)
+{
+    switch (state) {
+    case SWAP_UNPACKING:
+        return "unpack";
+    case SWAP_CHANGING:
+        return "change";
+    case SWAP_RETIRING:
+        return "stop";
+    default:
+        return "boot";
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct sup *s = timer->data;
@@ -202,7 +217,7 @@ static void on_tick(uv_timer_t *timer)
     if (s->state == SWAP_BOOTING && s->candidate && !s->stopping)
         sup_probe_candidate(s);
     if (s->state != SWAP_IDLE && s->ask.conn && now - s->heard_ms > HEARTBEAT_MS)
-        sup_step(s, swap_state_name(s->state), "running", s->why);
+        sup_step(s, step_of(s->state), "running", s->why);
     if (s->stopping)
         while_stopping(s, now);
     else if (!s->active && s->state == SWAP_IDLE && now >= s->restart_at_ms)
