@@ -44,12 +44,13 @@ static void on_log(void *ctx, const char *message)
 int relsup_call(struct cmd_ctx *ctx, enum sup_cmd cmd, const json_t *args, json_t **result,
                 struct rel_err *e)
 {
-    struct sup_client_events events = {.progress = on_progress, .log = on_log, .ctx = ctx};
+    struct sup_client_events events = {
+        .progress = on_progress, .log = on_log, .ctx = ctx, .silence_ms = SILENCE_MS};
     rel_autofree char *home = NULL;
 
     if (relsup_home(ctx, &home, e) < 0)
         return -1;
-    return sup_client_call(home, cmd, args, &events, SILENCE_MS, result, e);
+    return sup_client_call(home, cmd, args, &events, result, e);
 }
 
 int relsup_contact(const struct cmd_ctx *ctx, struct hot_contact *c, struct rel_err *e)

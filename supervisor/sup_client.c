@@ -56,12 +56,12 @@ static int on_line(json_t *line, const struct sup_client_events *ev, json_t **re
         rel_fail(e, rel_code_from_name(code ? code : ""), 0, "%s", message ? message : "failed");
         return 1;
     }
-    if (type && !strcmp(type, "progress") && ev && ev->progress)
+    if (type && !strcmp(type, "progress") && ev->progress)
         ev->progress(ev->ctx, json_string_value(json_object_get(line, "step")),
                      json_string_value(json_object_get(line, "state")),
                      json_string_value(json_object_get(line, "detail")),
                      json_integer_value(json_object_get(line, "took_ms")));
-    if (type && !strcmp(type, "log") && message && ev && ev->log)
+    if (type && !strcmp(type, "log") && message && ev->log)
         ev->log(ev->ctx, message);
     return 0;
 }
@@ -87,8 +87,7 @@ static int read_more(int fd, struct rel_buf *in, int timeout_ms, struct rel_err 
 }
 
 int sup_client_call(const char *home, enum sup_cmd cmd, const json_t *args,
-                    const struct sup_client_events *events, int timeout_ms, json_t **result,
-                    struct rel_err *e)
+                    const struct sup_client_events *events, json_t **result, struct rel_err *e)
 {
     rel_autobuf struct rel_buf in = {0};
     rel_autoclose int fd = -1;
@@ -101,7 +100,7 @@ int sup_client_call(const char *home, enum sup_cmd cmd, const json_t *args,
         json_auto_t *line = NULL;
 
         if (!end) {
-            if (read_more(fd, &in, timeout_ms, e) < 0)
+            if (read_more(fd, &in, events->silence_ms, e) < 0)
                 return -1;
             continue;
         }

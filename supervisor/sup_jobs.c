@@ -90,8 +90,9 @@ static void diff_fini(struct diff *d)
 
 static void add_module(struct diff *d, const struct pkg_module *old, const struct pkg_module *new)
 {
-    struct hot_module m = {.app = new ? new->app : old->app,
-                           .module = new ? new->module : old->module,
+    const struct pkg_module *any = new ? new : old;
+    struct hot_module m = {.app = any->app,
+                           .module = any->module,
                            .old_path = old ? old->path : NULL,
                            .new_path = new ? new->path : NULL};
 

@@ -11,7 +11,7 @@ check_command() {
 
     read -r prog verb _ <<<"$text"
     assert_exit 0 "$prog" "$verb" --help
-    grep -oE -- '--[a-z-]+' <<<"$text" | while read -r option; do
+    { grep -oE -- '--[a-z-]+' <<<"$text" || true; } | while read -r option; do
         grep -qF -- "$option" "$WORK/out" || fail "$prog $verb has no $option"
     done
 }

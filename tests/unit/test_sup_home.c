@@ -150,7 +150,6 @@ static void a_strangers_folder_is_not_used(void **state)
     struct fixture *f = *state;
     rel_autofree char *folder = rel_strf("%s/relsup", f->dir);
     rel_autofree char *other = rel_strf("%s/other", f->dir);
-    rel_autofree char *link = NULL;
     struct rel_err e = {0};
 
     put_contact(f->home[0], (char[]){"test_sup_home_e"});
