@@ -262,7 +262,8 @@ static int earlier_release(struct sup *s, const char *version, char **dir, struc
         return -1;
     json_array_foreach (list, i, one) {
         const char *name = json_string_value(json_object_get(one, "release"));
-        bool fits = version ? !strcmp(name, version) : !s->active || strcmp(name, s->active->dir);
+        bool fits =
+            version ? !strcmp(name, version) : !s->active || strcmp(name, s->active->dir) != 0;
 
         if (fits) {
             free(*dir);

@@ -49,7 +49,8 @@ static int read_inodes(pid_t pid, struct inodes *inodes, struct rel_err *e)
         }
         inodes->v[inodes->n++] = strtoull(target + 8, NULL, 10);
     }
-    qsort(inodes->v, inodes->n, sizeof(*inodes->v), by_number);
+    if (inodes->n)
+        qsort(inodes->v, inodes->n, sizeof(*inodes->v), by_number);
     return 0;
 }
 
