@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/sup_fetch.h"
 
+#define CURL_DISABLE_TYPECHECK /* its macros name the function, which is not linked */
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,11 +20,48 @@ bool sup_is_url(const char *s)
     return !strncmp(s, "https://", 8) || !strncmp(s, "http://", 7) || !strncmp(s, "file://", 7);
 }
 
-static void curl_close_p(CURL **curl)
+/* libcurl brings thirty libraries with it: they would double the memory of a supervisor, which
+ * mostly never fetches anything. So it is loaded when it is needed. XX(name in libcurl) */
+#define CURL_MAP(XX)       \
+    XX(curl_easy_init)     \
+    XX(curl_easy_cleanup)  \
+    XX(curl_easy_setopt)   \
+    XX(curl_easy_perform)  \
+    XX(curl_easy_strerror) \
+    XX(curl_url)           \
+    XX(curl_url_cleanup)   \
+    XX(curl_url_dup)       \
+    XX(curl_url_get)       \
+    XX(curl_url_set)       \
+    XX(curl_free)
+
+#undef curl_easy_setopt
+struct curl {
+#define XX(name) __typeof__(name) *name;
+    CURL_MAP(XX)
+#undef XX
+};
+
+static int load(struct curl *c, struct rel_err *e)
 {
-    curl_easy_cleanup(*curl);
+    static const char *const names[] = {
+#define XX(name) #name,
+        CURL_MAP(XX)
+#undef XX
+    };
+    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+    void **slots = (void **)(void *)c; /* POSIX: a function's address fits a void * (dlsym(3)) */
+
+    _Static_assert(sizeof(*c) == sizeof(names), "a slot a name");
+    if (!library)
+        return rel_fail(e, REL_E_IO, 0, "fetching needs libcurl (Debian: libcurl4): %s", dlerror());
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        slots[i] = dlsym(library, names[i]);
+        if (!slots[i])
+            return rel_fail(e, REL_E_IO, 0, "this libcurl is too old: %s", dlerror());
+    }
+    return 0;
 }
-#define autocurl __attribute__((cleanup(curl_close_p)))
 
 struct sink {
     int fd;
@@ -44,21 +84,25 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *ctx)
 
 static bool is_this_host(const char *host)
 {
-    return !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "[::1]");
+    struct in_addr a;
+
+    if (!strcmp(host, "localhost") || !strcmp(host, "[::1]"))
+        return true;
+    return inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 /* Without TLS anybody on the way could put another program in its place; on loopback there is no
  * way. */
-static int check_scheme(CURLU *u, const char *shown, struct rel_err *e)
+static int check_scheme(const struct curl *c, CURLU *u, const char *shown, struct rel_err *e)
 {
     char *scheme = NULL, *host = NULL;
     bool plain =
-        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK || !strcmp(scheme, "http");
+        c->curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK || !strcmp(scheme, "http");
     bool far =
-        plain && (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK || !is_this_host(host));
+        plain && (c->curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK || !is_this_host(host));
 
-    curl_free(scheme);
-    curl_free(host);
+    c->curl_free(scheme);
+    c->curl_free(host);
     if (far)
         return rel_fail(e, REL_E_INPUT, 0, "%s: http is taken from this host only, use https",
                         shown);
@@ -66,41 +110,42 @@ static int check_scheme(CURLU *u, const char *shown, struct rel_err *e)
 }
 
 /* As it may be told: a password, and the signature in the query of a presigned URL, are secrets. */
-static char *shown_url(CURLU *u)
+static char *shown_url(const struct curl *c, CURLU *u)
 {
-    CURLU *copy = curl_url_dup(u);
+    CURLU *copy = c->curl_url_dup(u);
     char *text = NULL, *shown;
 
-    curl_url_set(copy, CURLUPART_USER, NULL, 0);
-    curl_url_set(copy, CURLUPART_PASSWORD, NULL, 0);
-    curl_url_set(copy, CURLUPART_QUERY, NULL, 0);
-    curl_url_set(copy, CURLUPART_FRAGMENT, NULL, 0);
-    curl_url_get(copy, CURLUPART_URL, &text, 0);
+    c->curl_url_set(copy, CURLUPART_USER, NULL, 0);
+    c->curl_url_set(copy, CURLUPART_PASSWORD, NULL, 0);
+    c->curl_url_set(copy, CURLUPART_QUERY, NULL, 0);
+    c->curl_url_set(copy, CURLUPART_FRAGMENT, NULL, 0);
+    c->curl_url_get(copy, CURLUPART_URL, &text, 0);
     shown = rel_xstrdup(text ? text : "the URL");
-    curl_free(text);
-    curl_url_cleanup(copy);
+    c->curl_free(text);
+    c->curl_url_cleanup(copy);
     return shown;
 }
 
-static void set_options(CURL *curl, const char *url, struct sink *sink, char *text)
+static void set_options(const struct curl *c, CURL *curl, const char *url, struct sink *sink,
+                        char *text)
 {
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https,http,file");
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "https");
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)REDIRECT_MAX);
-    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L); /* this is a worker thread */
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)WHOLE_S);
-    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)size_max);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "relsup/" RELPACK_VERSION);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, sink);
+    c->curl_easy_setopt(curl, CURLOPT_URL, url);
+    c->curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https,http,file");
+    c->curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "https");
+    c->curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+    c->curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)REDIRECT_MAX);
+    c->curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
+    c->curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L); /* this is a worker thread */
+    c->curl_easy_setopt(curl, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
+    c->curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
+    c->curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    c->curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
+    c->curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)WHOLE_S);
+    c->curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)size_max);
+    c->curl_easy_setopt(curl, CURLOPT_USERAGENT, "relsup/" RELPACK_VERSION);
+    c->curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
+    c->curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    c->curl_easy_setopt(curl, CURLOPT_WRITEDATA, sink);
 }
 
 static enum rel_code code_of(CURLcode result)
@@ -119,49 +164,57 @@ static enum rel_code code_of(CURLcode result)
     }
 }
 
-static int perform(const char *url, const char *shown, struct sink *sink, struct rel_err *e)
+struct fetch {
+    struct curl c;
+    CURLU *u;
+    CURL *curl;
+    struct sink sink;
+};
+
+static void fetch_fini(struct fetch *f)
+{
+    if (f->curl)
+        f->c.curl_easy_cleanup(f->curl);
+    if (f->u)
+        f->c.curl_url_cleanup(f->u);
+}
+
+static int perform(struct fetch *f, const char *url, const char *shown, struct rel_err *e)
 {
     char text[CURL_ERROR_SIZE] = "";
-    autocurl CURL *curl = curl_easy_init();
     CURLcode result;
 
-    if (!curl)
+    f->curl = f->c.curl_easy_init();
+    if (!f->curl)
         return rel_fail(e, REL_E_INTERNAL, 0, "libcurl cannot start");
-    set_options(curl, url, sink, text);
-    result = curl_easy_perform(curl);
+    set_options(&f->c, f->curl, url, &f->sink, text);
+    result = f->c.curl_easy_perform(f->curl);
     if (result == CURLE_OK)
         return 0;
-    if (sink->e.code) {
-        *e = sink->e;
+    if (f->sink.e.code) {
+        *e = f->sink.e;
         return rel_wrap(e, "fetch %s", shown);
     }
     return rel_fail(e, code_of(result), 0, "fetch %s: %s", shown,
-                    *text ? text : curl_easy_strerror(result));
-}
-
-static int fetch(CURLU *u, const char *url, const char *path, struct rel_err *e)
-{
-    rel_autofree char *shown = shown_url(u);
-    rel_autotmp struct rel_tmp t = REL_TMP_INIT;
-    struct sink sink = {0};
-
-    if (check_scheme(u, shown, e) < 0 || rel_tmp_open(&t, AT_FDCWD, path, 0600, e) < 0)
-        return -1;
-    sink.fd = t.fd;
-    if (perform(url, shown, &sink, e) < 0)
-        return -1;
-    return rel_tmp_commit(&t, e);
+                    *text ? text : f->c.curl_easy_strerror(result));
 }
 
 int sup_fetch(const char *url, const char *path, struct rel_err *e)
 {
-    CURLU *u = curl_url();
-    int result;
+    __attribute__((cleanup(fetch_fini))) struct fetch f = {0};
+    rel_autotmp struct rel_tmp t = REL_TMP_INIT;
+    rel_autofree char *shown = NULL;
 
-    if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
-        result = rel_fail(e, REL_E_INPUT, 0, "what was given to fetch is no URL");
-    else
-        result = fetch(u, url, path, e);
-    curl_url_cleanup(u);
-    return result;
+    if (load(&f.c, e) < 0)
+        return -1;
+    f.u = f.c.curl_url();
+    if (!f.u || f.c.curl_url_set(f.u, CURLUPART_URL, url, 0) != CURLUE_OK)
+        return rel_fail(e, REL_E_INPUT, 0, "what was given to fetch is no URL");
+    shown = shown_url(&f.c, f.u);
+    if (check_scheme(&f.c, f.u, shown, e) < 0 || rel_tmp_open(&t, AT_FDCWD, path, 0600, e) < 0)
+        return -1;
+    f.sink.fd = t.fd;
+    if (perform(&f, url, shown, e) < 0)
+        return -1;
+    return rel_tmp_commit(&t, e);
 }

@@ -121,6 +121,7 @@ static void http_is_for_this_host(void **state)
     server_end(&s);
     fails(state, url, REL_E_UNREACHABLE, "127.0.0.1");
     fails(state, "http://192.0.2.1/x.tar.gz", REL_E_INPUT, "use https");
+    fails(state, "http://127.example.com/x.tar.gz", REL_E_INPUT, "use https");
     fails(state, "ftp://127.0.0.1/x", REL_E_INPUT, "ftp");
 }
 
