@@ -8,6 +8,7 @@
 
 #include "base/rel_clock.h"
 #include "cmd/relsup.h"
+#include "supervisor/sup_fetch.h"
 
 extern const struct cmd_verb relsup_upgrade, relsup_rollback, relsup_restart, relsup_stop;
 
@@ -61,7 +62,9 @@ static int upgrade(struct cmd_ctx *ctx, struct rel_err *e)
         return rel_fail(e, REL_E_USAGE, 0, "--hot and --swap exclude each other");
     if (dry_run && !hot)
         return rel_fail(e, REL_E_USAGE, 0, "--dry-run goes with --hot");
-    if (!realpath(ctx->pos[0], path))
+    if (sup_is_url(ctx->pos[0]))
+        snprintf(path, sizeof(path), "%s", ctx->pos[0]);
+    else if (!realpath(ctx->pos[0], path))
         return rel_fail(e, REL_E_INPUT, errno, "open %s", ctx->pos[0]);
     args = json_pack("{s:s, s:s, s:b}", "release", path, "mode", hot ? "hot" : "swap", "dry_run",
                      dry_run);
@@ -106,7 +109,7 @@ static int stop(struct cmd_ctx *ctx, struct rel_err *e)
 const struct cmd_verb relsup_upgrade = {
     .name = "upgrade",
     .summary = "Replaces what runs by another release; returns when it is done or undone",
-    .usage = "TARBALL [--swap|--hot [--dry-run]] [--boot TIME]",
+    .usage = "TARBALL|URL [--swap|--hot [--dry-run]] [--boot TIME]",
     .options = upgrade_options,
     .pos_min = 1,
     .pos_max = 1,

@@ -4,6 +4,7 @@
 #ifndef SUP_ENGINE_H
 #define SUP_ENGINE_H
 
+#include "supervisor/sup_config.h"
 #include "supervisor/sup_control.h"
 #include "supervisor/sup_jobs.h"
 #include "supervisor/sup_peer.h"
@@ -11,7 +12,7 @@
 #include "supervisor/sup_store.h"
 #include "swap/swap_fsm.h"
 
-enum { SUP_BOOT_MS = 60000, SUP_SHUTDOWN_MS = 30000, SUP_KEEP = 3, SUP_EVENTS = 16 };
+enum { SUP_EVENTS = 16 };
 
 /* What was asked for last. */
 struct sup_ask {
@@ -29,6 +30,7 @@ struct sup_ask {
 struct sup {
     uv_loop_t loop;
     struct sup_store store;
+    struct sup_config config;
     const struct sup_run_options *options;
     struct sup_control *control;
     uv_signal_t term, interrupt;

@@ -91,13 +91,12 @@ static void diff_fini(struct diff *d)
 static void add_module(struct diff *d, const struct pkg_module *old, const struct pkg_module *new)
 {
     const struct pkg_module *any = new ? new : old;
-    struct hot_module m = {.app = any->app,
-                           .module = any->module,
-                           .old_path = old ? old->path : NULL,
-                           .new_path = new ? new->path : NULL};
+    struct hot_module m = {.old_path = old ? old->path : NULL, .new_path = new ? new->path : NULL};
 
-    if (old && new && !memcmp(old->md5, new->md5, sizeof(m.old_md5)))
+    if (!any || (old && new && !memcmp(old->md5, new->md5, sizeof(m.old_md5))))
         return;
+    m.app = any->app;
+    m.module = any->module;
     if (old)
         memcpy(m.old_md5, old->md5, sizeof(m.old_md5));
     if (new)

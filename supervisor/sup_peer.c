@@ -116,6 +116,8 @@ static void make_env(struct env *env, const struct sup_spawn *s, const struct su
     for (char **p = environ; *p; p++)
         if (!is_ours(*p))
             env_add(env, rel_xstrdup(*p));
+    for (char **p = s->env; p && *p; p++)
+        env_add(env, rel_xstrdup(*p));
     env_add(env, rel_strf("RELEASE_NODE=%s", peer->contact.node));
     env_add(env, rel_xstrdup("RELEASE_DISTRIBUTION=sname"));
     /* mix's launcher insists on a cookie for the command line; the VM ignores it (docs/cookie.md)

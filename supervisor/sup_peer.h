@@ -29,6 +29,7 @@ struct sup_spawn {
     const char *home, *dir;
     int generation;
     bool green; /* the node name's slot */
+    char **env; /* the operator's "NAME=VALUE"s, NULL-terminated; may be NULL */
 };
 
 /* 0: the launcher runs, on_exit will be called once. -1: nothing runs. */

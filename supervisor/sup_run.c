@@ -10,6 +10,7 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
+#include "supervisor/sup_fetch.h"
 
 enum {
     TICK_MS = 15,
@@ -58,10 +59,10 @@ static void enter(struct sup *s, enum swap_state state)
     s->state = state;
     switch (swap_state_deadline(state)) {
     case SWAP_DEADLINE_BOOT:
-        s->deadline_ms = now + (s->ask.boot_ms > 0 ? s->ask.boot_ms : SUP_BOOT_MS);
+        s->deadline_ms = now + (s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms);
         break;
     case SWAP_DEADLINE_SHUTDOWN:
-        s->deadline_ms = now + SUP_SHUTDOWN_MS;
+        s->deadline_ms = now + s->config.shutdown_ms;
         break;
     case SWAP_DEADLINE_NONE:
         s->deadline_ms = INT64_MAX;
@@ -105,7 +106,7 @@ static void stop_all(struct sup *s)
 {
     if (!s->stopping) {
         s->stopping = true;
-        s->stop_deadline_ms = rel_mono_ms() + SUP_SHUTDOWN_MS;
+        s->stop_deadline_ms = rel_mono_ms() + s->config.shutdown_ms;
         notify("STOPPING=1");
         sup_log(s, "stopping");
     }
@@ -295,7 +296,7 @@ static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *
         return sup_store_current(s->store.home, &ask->dir, e);
     if (r->cmd == SUP_CMD_ROLLBACK)
         return earlier_release(s, version, &ask->dir, e);
-    if (!release || *release != '/')
+    if (!release || (*release != '/' && !sup_is_url(release)))
         return rel_fail(e, REL_E_INPUT, 0, "the path of a tarball is missing");
     if (ask->hot && !s->active)
         return rel_fail(e, REL_E_INPUT, 0, "nothing runs that could be changed");
@@ -365,6 +366,15 @@ static int first_release(struct sup *s, char **dir, struct rel_err *e)
     return sup_store_add(s->store.home, s->options->release, NULL, dir, &added, e);
 }
 
+/* HOME/relsup.json, or the one that the release brings. */
+static int read_config(struct sup *s, struct rel_err *e)
+{
+    rel_autofree char *own = rel_strf("%s/relsup.json", s->store.home);
+    rel_autofree char *shipped = rel_strf("%s/current/relsup.json", s->store.home);
+
+    return sup_config_read(own, shipped, &s->config, e);
+}
+
 int sup_run(const struct sup_run_options *options, struct rel_err *e)
 {
     struct sup s = {.options = options, .restart_at_ms = INT64_MAX, .deadline_ms = INT64_MAX};
@@ -374,8 +384,9 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     if (sup_store_open(options->home, &s.store, e) < 0)
         return -1;
     contact = rel_strf("%s/run/active.json", s.store.home);
-    if (sup_job_end_leftover(contact, SUP_SHUTDOWN_MS, e) < 0 ||
+    if (read_config(&s, e) < 0 || sup_job_end_leftover(contact, (int)s.config.shutdown_ms, e) < 0 ||
         first_release(&s, &ask.dir, e) < 0) {
+        sup_config_fini(&s.config);
         sup_store_close(&s.store);
         return -1;
     }
@@ -394,6 +405,7 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     (void)!unlink(contact);
     sup_store_close(&s.store);
     free(s.why);
+    sup_config_fini(&s.config);
     if (s.failure.code && !e->code)
         *e = s.failure;
     return e->code ? -1 : 0;

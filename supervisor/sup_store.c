@@ -16,7 +16,7 @@
 
 #define INCOMING ".incoming-"
 
-enum { HISTORY_MAX = 16 << 20 };
+enum { HISTORY_MAX = 16 << 20, LOCK_MS = 1000, LOCK_RETRY_MS = 20 };
 
 char *sup_store_path(const char *home, const char *dir)
 {
@@ -41,15 +41,22 @@ static int make_cookie(const char *home, struct rel_err *e)
     return rel_replace_link(AT_FDCWD, link, "../cookie", e);
 }
 
+/* A supervisor that was killed just now may still have a thread on its way out, which holds it. */
 static int take_lock(struct sup_store *s, struct rel_err *e)
 {
+    int64_t until_ms = rel_mono_ms() + LOCK_MS;
     rel_autofree char *path = rel_strf("%s/run/lock", s->home);
 
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
         return rel_fail(e, REL_E_IO, errno, "open %s", path);
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
+    while (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK && rel_left_ms(until_ms)) {
+            usleep(LOCK_RETRY_MS * 1000);
+            continue;
+        }
         return rel_fail(e, REL_E_BUSY, 0, "another supervisor runs in %s", s->home);
+    }
     return 0;
 }
 

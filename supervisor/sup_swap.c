@@ -5,6 +5,7 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
+#include "supervisor/sup_fetch.h"
 
 enum { TAIL_MAX = 1500 };
 
@@ -25,9 +26,21 @@ static void on_unpack(uv_work_t *work)
 {
     struct sup *s = work->data;
 
+    rel_autofree char *fetched = NULL;
+
     rel_err_clear(&s->job_err);
+    if (sup_is_url(s->ask.release)) {
+        fetched = rel_strf("%s/run/fetched", s->store.home);
+        (void)!unlink(fetched); /* left by a crash */
+        if (sup_fetch(s->ask.release, fetched, &s->job_err) < 0)
+            return;
+        free(s->ask.release);
+        s->ask.release = rel_xstrdup(fetched);
+    }
     (void)!sup_store_add(s->store.home, s->ask.release, s->ask.app, &s->ask.dir, &s->ask.added,
                          &s->job_err);
+    if (fetched)
+        (void)!unlink(fetched);
 }
 
 static void on_unpacked(uv_work_t *work, int status)
@@ -114,8 +127,11 @@ static void do_change_code(struct sup *s)
 
 static void do_spawn(struct sup *s)
 {
-    struct sup_spawn spawn = {
-        .home = s->store.home, .dir = s->ask.dir, .generation = ++s->generation, .green = s->green};
+    struct sup_spawn spawn = {.home = s->store.home,
+                              .dir = s->ask.dir,
+                              .generation = ++s->generation,
+                              .green = s->green,
+                              .env = s->config.env};
 
     if (sup_peer_spawn(&s->loop, &spawn, sup_on_peer_exit, s, &s->candidate, &s->ask.failure) < 0) {
         sup_post(s, SWAP_CANDIDATE_EXITED);
@@ -226,7 +242,7 @@ static void do_report_done(struct sup *s)
         rel_wrap(&e, "%s runs, but a restart would boot the old release", s->ask.dir);
         e.code = REL_E_STUCK;
         sup_log(s, "%s", e.msg);
-    } else if (sup_store_prune(s->store.home, SUP_KEEP, s->active->dir, &e) < 0) {
+    } else if (sup_store_prune(s->store.home, s->config.keep, s->active->dir, &e) < 0) {
         sup_log(s, "%s", e.msg);
         rel_err_clear(&e);
     }
