@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/rel_io.h"
+#include "hotload/hot_contact.h"
+#include "supervisor/sup_journal.h"
+
+static int make_home(void **state)
+{
+    static char dir[64];
+    rel_autofree char *run = NULL;
+    struct rel_err e = {0};
+
+    strcpy(dir, "/tmp/test_sup_journal.XXXXXX");
+    *state = mkdtemp(dir);
+    run = rel_strf("%s/run", dir);
+    return rel_mkdirs(AT_FDCWD, run, 0700, &e);
+}
+
+static int remove_home(void **state)
+{
+    struct rel_err e = {0};
+
+    return rel_remove_tree(AT_FDCWD, *state, &e);
+}
+
+static void what_is_written_is_read(void **state)
+{
+    struct sup_journal j = {.generation = 7,
+                            .state = "booting",
+                            .peer_n = 2,
+                            .peers = {{6, 4000, 123456789012}, {7, 4001, 5}}};
+    struct sup_journal got;
+    struct rel_err e = {0};
+
+    assert_int_equal(sup_journal_read(*state, &got, &e), 0);
+    assert_int_equal(got.generation, 0);
+    assert_int_equal(got.peer_n, 0);
+    assert_int_equal(sup_journal_write(*state, &j, &e), 0);
+    assert_int_equal(sup_journal_read(*state, &got, &e), 0);
+    assert_int_equal(got.generation, 7);
+    assert_int_equal(got.peer_n, 2);
+    assert_memory_equal(got.peers, j.peers, 2 * sizeof(j.peers[0]));
+}
+
+static void what_cannot_be_read_is_refused(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "[]",
+        "{\"v\":1,\"generation\":1}",
+        "{\"v\":2,\"generation\":1,\"peers\":[]}",
+        "{\"v\":1,\"generation\":-1,\"peers\":[]}",
+        "{\"v\":1,\"generation\":1,\"peers\":[{}]}",
+        "{\"v\":1,\"generation\":1,\"peers\":[{\"generation\":1,\"pid\":1,\"pid_start\":1}]}",
+        "{\"v\":1,\"generation\":1,\"peers\":[{\"generation\":1,\"pid\":-5,\"pid_start\":1}]}",
+        "{\"v\":1,\"generation\":1,\"peers\":[{\"generation\":1,\"pid\":50,\"pid_start\":0}]}",
+    };
+    rel_autofree char *path = rel_strf("%s/run/journal.json", (char *)*state);
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        struct sup_journal got = {.generation = 99};
+        struct rel_err e = {0};
+
+        assert_int_equal(rel_replace_file(AT_FDCWD, path, bad[i], strlen(bad[i]), 0600, &e), 0);
+        assert_int_equal(sup_journal_read(*state, &got, &e), -1);
+        assert_int_equal(e.code, REL_E_INPUT);
+        assert_non_null(strstr(e.msg, path));
+        assert_int_equal(got.generation, 99);
+    }
+    assert_int_equal(unlink(path), 0);
+}
+
+/* A leader of a group, as a peer is; a stubborn one ignores SIGTERM. */
+static struct sup_journal_peer start(bool stubborn)
+{
+    int ready[2];
+    struct sup_journal_peer p = {.generation = 1};
+    char c;
+
+    assert_int_equal(pipe(ready), 0);
+    p.pid = fork();
+    if (p.pid == 0) {
+        setsid();
+        if (stubborn)
+            signal(SIGTERM, SIG_IGN);
+        (void)!write(ready[1], "x", 1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    p.pid_start = hot_pid_start(p.pid);
+    return p;
+}
+
+static void ended_by(const struct sup_journal_peer *p, int signal)
+{
+    int status;
+
+    assert_int_equal(waitpid(p->pid, &status, WNOHANG), p->pid);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), signal);
+}
+
+static void peers_that_run_are_ended(void **state)
+{
+    struct sup_journal j = {.peer_n = 2, .peers = {start(false), start(true)}};
+    struct rel_err e = {0};
+
+    (void)state;
+    assert_int_equal(sup_journal_end_peers(&j, 300, &e), 0);
+    ended_by(&j.peers[0], SIGTERM);
+    ended_by(&j.peers[1], SIGKILL);
+    assert_int_equal(sup_journal_end_peers(&j, 300, &e), 0);
+}
+
+static void a_stranger_of_that_number_is_left_alone(void **state)
+{
+    struct sup_journal j = {.peer_n = 1, .peers = {start(false)}};
+    struct rel_err e = {0};
+    int status;
+
+    (void)state;
+    j.peers[0].pid_start--;
+    assert_int_equal(sup_journal_end_peers(&j, 300, &e), 0);
+    assert_int_equal(waitpid(j.peers[0].pid, &status, WNOHANG), 0);
+    kill(j.peers[0].pid, SIGKILL);
+    waitpid(j.peers[0].pid, &status, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(what_cannot_be_read_is_refused),
+        cmocka_unit_test(peers_that_run_are_ended),
+        cmocka_unit_test(a_stranger_of_that_number_is_left_alone),
+    };
+
+    return cmocka_run_group_tests(tests, make_home, remove_home);
+}
