@@ -38,7 +38,7 @@ struct sup {
     uv_work_t job, probe;
     bool job_busy, probe_busy;
     enum swap_state state;
-    int64_t deadline_ms, step_ms, heard_ms;
+    int64_t deadline_ms, step_ms, heard_ms, nudged_ms;
     enum swap_event queue[SUP_EVENTS];
     size_t queue_n;
     bool draining_queue;
@@ -60,6 +60,10 @@ struct sup {
 };
 
 void sup_log(struct sup *s, const char *fmt, ...) REL_PRINTF(2, 3);
+/* Puts what the home is in the middle of, and who may run, into its journal. */
+void sup_note_journal(struct sup *s);
+/* The application is down: it is started again, later and later while that keeps failing. */
+void sup_restart_later(struct sup *s, bool forget);
 /* A fact: the table says what follows. Never re-enters an order. */
 void sup_post(struct sup *s, enum swap_event event);
 /* Begins what `ask` says (its strings are taken); the state must be idle. */

@@ -11,9 +11,12 @@
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
+#include "supervisor/sup_journal.h"
 
 enum {
-    TICK_MS = 15,
+    TICK_MS = 15,  /* while something is under way */
+    REST_MS = 500, /* while nothing is */
+    NUDGE_MS = 1000,
     HEARTBEAT_MS = 2000,
     BACKOFF_MIN_MS = 200,
     BACKOFF_MAX_MS = 30000,
@@ -50,6 +53,26 @@ static void notify(const char *state)
         (void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&a, len);
 }
 
+static void add_peer(struct sup_journal *j, const struct sup_peer *p)
+{
+    if (p && !p->gone)
+        j->peers[j->peer_n++] = (struct sup_journal_peer){.generation = p->contact.generation,
+                                                          .pid = p->contact.pid,
+                                                          .pid_start = p->contact.pid_start};
+}
+
+void sup_note_journal(struct sup *s)
+{
+    struct sup_journal j = {.generation = s->generation, .state = swap_state_name(s->state)};
+    struct rel_err e = {0};
+
+    add_peer(&j, s->active);
+    add_peer(&j, s->candidate);
+    add_peer(&j, s->old);
+    if (sup_journal_write(s->store.home, &j, &e) < 0)
+        sup_log(s, "%s", e.msg);
+}
+
 static void enter(struct sup *s, enum swap_state state)
 {
     int64_t now = rel_mono_ms();
@@ -57,6 +80,8 @@ static void enter(struct sup *s, enum swap_state state)
     if (s->state == state)
         return;
     s->state = state;
+    s->nudged_ms = now;
+    sup_note_journal(s);
     switch (swap_state_deadline(state)) {
     case SWAP_DEADLINE_BOOT:
         s->deadline_ms = now + (s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms);
@@ -91,10 +116,18 @@ void sup_post(struct sup *s, enum swap_event event)
     s->draining_queue = false;
 }
 
+static void on_tick(uv_timer_t *timer);
+
+static void wake(struct sup *s)
+{
+    uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+}
+
 void sup_begin(struct sup *s, const struct sup_ask *ask)
 {
     s->ask = *ask;
     s->ask.began_ms = s->step_ms = s->heard_ms = rel_mono_ms();
+    wake(s);
     if (s->ask.boot_ms <= 0)
         s->ask.boot_ms = s->options->boot_ms;
     if (s->active && !s->ask.from)
@@ -107,6 +140,8 @@ static void stop_all(struct sup *s)
     if (!s->stopping) {
         s->stopping = true;
         s->stop_deadline_ms = rel_mono_ms() + s->config.shutdown_ms;
+        s->nudged_ms = rel_mono_ms();
+        wake(s);
         notify("STOPPING=1");
         sup_log(s, "stopping");
     }
@@ -116,23 +151,28 @@ static void stop_all(struct sup *s)
         sup_peer_stop(s->candidate);
 }
 
-/* The active peer ended by itself: it is started again, later and later while it keeps dying. */
+void sup_restart_later(struct sup *s, bool forget)
+{
+    s->backoff_ms = forget || !s->backoff_ms ? BACKOFF_MIN_MS : s->backoff_ms * 2;
+    if (s->backoff_ms > BACKOFF_MAX_MS)
+        s->backoff_ms = BACKOFF_MAX_MS;
+    s->restart_at_ms = rel_mono_ms() + s->backoff_ms;
+    sup_log(s, "it is started again in %d ms", (int)s->backoff_ms);
+    wake(s);
+}
+
+/* The active peer ended by itself. What it died of a quiet minute ago is forgotten. */
 static void on_crash(struct sup *s, struct sup_peer *peer)
 {
     rel_autofree char *end = sup_peer_end_text(peer);
-    int64_t now = rel_mono_ms();
-    bool quiet = rel_wall_ms() - peer->since_ms > QUIET_MS;
 
-    if (!s->stopping) {
-        s->backoff_ms = quiet || !s->backoff_ms ? BACKOFF_MIN_MS : s->backoff_ms * 2;
-        if (s->backoff_ms > BACKOFF_MAX_MS)
-            s->backoff_ms = BACKOFF_MAX_MS;
-        s->restart_at_ms = now + s->backoff_ms;
-        sup_log(s, "%s %s, it is started again in %d ms", peer->contact.node, end,
-                (int)s->backoff_ms);
-    }
     s->active = NULL;
+    if (!s->stopping) {
+        sup_log(s, "%s %s", peer->contact.node, end);
+        sup_restart_later(s, rel_wall_ms() - peer->since_ms > QUIET_MS);
+    }
     sup_peer_close(peer);
+    sup_note_journal(s);
 }
 
 void sup_on_peer_exit(struct sup_peer *peer)
@@ -350,10 +390,10 @@ static int open_loop(struct sup *s, struct rel_err *e)
     return sup_control_open(&s->loop, path, &handler, &s->control, e);
 }
 
-static int first_release(struct sup *s, char **dir, struct rel_err *e)
+static int first_release(struct sup *s, struct sup_ask *ask, struct rel_err *e)
 {
     struct rel_err none = {0};
-    bool added;
+    char **dir = &ask->dir;
 
     if (sup_store_current(s->store.home, dir, &none) == 0) {
         if (s->options->release)
@@ -363,7 +403,7 @@ static int first_release(struct sup *s, char **dir, struct rel_err *e)
     }
     if (!s->options->release)
         return rel_fail(e, REL_E_INPUT, 0, "%s", none.msg);
-    return sup_store_add(s->store.home, s->options->release, NULL, dir, &added, e);
+    return sup_store_add(s->store.home, s->options->release, NULL, dir, &ask->added, e);
 }
 
 /* HOME/relsup.json, or the one that the release brings. */
@@ -385,7 +425,7 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
         return -1;
     contact = rel_strf("%s/run/active.json", s.store.home);
     if (read_config(&s, e) < 0 || sup_job_end_leftover(contact, (int)s.config.shutdown_ms, e) < 0 ||
-        first_release(&s, &ask.dir, e) < 0) {
+        first_release(&s, &ask, e) < 0) {
         sup_config_fini(&s.config);
         sup_store_close(&s.store);
         return -1;

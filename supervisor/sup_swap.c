@@ -7,7 +7,7 @@
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
 
-enum { TAIL_MAX = 1500 };
+enum { TAIL_MAX = 1500, TAIL_SEARCH = 16384 };
 
 void sup_step(struct sup *s, const char *step, const char *state, const char *detail)
 {
@@ -292,6 +292,14 @@ static void tell_tail(struct sup *s, const char *log)
             sup_log(s, "  %s", l);
 }
 
+/* Only the VM knows which port it wanted, and it says so in its log. */
+static bool address_is_taken(const struct sup_peer *peer)
+{
+    rel_autofree char *tail = sup_store_tail(peer->log, TAIL_SEARCH);
+
+    return strstr(tail, "eaddrinuse") != NULL;
+}
+
 static void do_report_undone(struct sup *s)
 {
     struct rel_err e = {0};
@@ -302,6 +310,12 @@ static void do_report_undone(struct sup *s)
     if (over) {
         rel_fail(&e, code, 0, "%s was not ready in time: %s%s", s->ask.dir,
                  s->why ? s->why : "it did not answer", serves);
+    } else if (s->candidate && address_is_taken(s->candidate)) {
+        rel_fail(
+            &e, s->active ? code : REL_E_INPUT, 0,
+            "%s cannot listen: another program has its port (eaddrinuse), free it or change the "
+            "configuration%s",
+            s->ask.dir, serves);
     } else if (s->candidate) {
         rel_autofree char *end = sup_peer_end_text(s->candidate);
 
