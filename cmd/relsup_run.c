@@ -2,7 +2,6 @@
 #include "cmd/relsup.h"
 
 #include "base/rel_clock.h"
-#include "supervisor/sup_home.h"
 #include "supervisor/sup_run.h"
 
 extern const struct cmd_verb relsup_run;
@@ -25,8 +24,6 @@ static void on_log(void *ctx, const char *line)
 static int run(struct cmd_ctx *ctx, struct rel_err *e)
 {
     struct sup_run_options o = {.home = cmd_get(ctx, "home"), .log = on_log, .ctx = ctx};
-    struct rel_err announce = {0};
-    int rc;
 
     if (!o.home)
         o.home = getenv("RELSUP_HOME");
@@ -35,12 +32,7 @@ static int run(struct cmd_ctx *ctx, struct rel_err *e)
     if (cmd_get_ms(ctx, "boot", 0, &o.boot_ms, e) < 0)
         return -1;
     o.release = ctx->pos_n ? ctx->pos[0] : NULL;
-    if (sup_home_announce(o.home, &announce) < 0)
-        rel_out_warn(&ctx->out, "only --home will find this one: %s", announce.msg);
-    rc = sup_run(&o, e);
-    if (e->code != REL_E_BUSY) /* the other supervisor's announcement stays */
-        sup_home_withdraw(o.home);
-    return rc;
+    return sup_run(&o, e);
 }
 
 const struct cmd_verb relsup_run = {

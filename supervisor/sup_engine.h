@@ -51,7 +51,7 @@ struct sup {
     struct sup_conn *stop_conn;
     struct rel_err failure; /* of sup_run itself */
     /* of the probe under way: copies, because the peer may end meanwhile */
-    struct hot_contact probe_contact;
+    struct hot_contact probe_contact, job_contact;
     pid_t probe_old_pid;
     int probe_old_port, probe_generation;
     bool probe_ready;
@@ -60,6 +60,8 @@ struct sup {
 };
 
 void sup_log(struct sup *s, const char *fmt, ...) REL_PRINTF(2, 3);
+/* Tells the service manager (sd_notify(3)); nothing without one. */
+void sup_notify(const char *state);
 /* Puts what the home is in the middle of, and who may run, into its journal. */
 void sup_note_journal(struct sup *s);
 /* The application is down: it is started again, later and later while that keeps failing. */

@@ -3,10 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "base/rel_io.h"
 #include "hotload/hot_node.h"
@@ -218,28 +215,4 @@ int sup_job_hot(const struct hot_contact *c, const char *old_root, const char *n
     }
     diff_fini(&d);
     return rc;
-}
-
-int sup_job_end_leftover(const char *contact_path, int timeout_ms, struct rel_err *e)
-{
-    struct hot_contact c = {0};
-    struct rel_err none = {0};
-    struct pollfd p = {.events = POLLIN};
-    rel_autoclose int fd = -1;
-
-    if (!rel_is_file(AT_FDCWD, contact_path) || hot_contact_read(contact_path, &c, &none) < 0)
-        return 0;
-    fd = (int)syscall(SYS_pidfd_open, c.pid, 0);
-    if (fd >= 0 && hot_contact_alive(&c)) { /* asked after the pidfd was opened: no reuse between */
-        p.fd = fd;
-        syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
-        if (poll(&p, 1, timeout_ms) == 0) {
-            syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-            if (poll(&p, 1, timeout_ms) == 0)
-                rel_fail(e, REL_E_STUCK, 0, "process %d of an earlier supervisor does not end",
-                         (int)c.pid);
-        }
-    }
-    hot_contact_fini(&c);
-    return e->code ? -1 : 0;
 }

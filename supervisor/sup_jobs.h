@@ -22,8 +22,4 @@ REL_MUST_USE int sup_job_hot(const struct hot_contact *c, const char *old_root,
                              const char *new_root, bool dry_run, struct hot_report *report,
                              struct rel_err *e);
 
-/* Ends the VM that an earlier supervisor left behind, if it is proved to be that one: SIGTERM, and
- * SIGKILL after timeout_ms. Nothing to do is a success. */
-REL_MUST_USE int sup_job_end_leftover(const char *contact_path, int timeout_ms, struct rel_err *e);
-
 #endif

@@ -6,11 +6,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
+#include "supervisor/sup_home.h"
 #include "supervisor/sup_journal.h"
 
 enum {
@@ -35,7 +37,7 @@ void sup_log(struct sup *s, const char *fmt, ...)
 }
 
 /* sd_notify(3), without its library: one datagram. */
-static void notify(const char *state)
+void sup_notify(const char *state)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     const char *path = getenv("NOTIFY_SOCKET");
@@ -142,7 +144,7 @@ static void stop_all(struct sup *s)
         s->stop_deadline_ms = rel_mono_ms() + s->config.shutdown_ms;
         s->nudged_ms = rel_mono_ms();
         wake(s);
-        notify("STOPPING=1");
+        sup_notify("STOPPING=1");
         sup_log(s, "stopping");
     }
     if (s->active)
@@ -244,6 +246,35 @@ static const char *step_of(enum swap_state state)
     }
 }
 
+/* A SIGTERM that comes before the VM listens to signals is lost, so a peer that may still boot is
+ * told again. */
+static void nudge(struct sup *s, int64_t now)
+{
+    if (!s->candidate || now - s->nudged_ms < NUDGE_MS ||
+        !(s->stopping || s->state == SWAP_ABORTING))
+        return;
+    s->nudged_ms = now;
+    sup_peer_stop(s->candidate);
+}
+
+/* As process 1 of a container we inherit every orphan. Those that libuv waits for are left to it.
+ */
+static void reap_orphans(const struct sup *s)
+{
+    const struct sup_peer *own[] = {s->active, s->candidate, s->old};
+    siginfo_t info = {0};
+
+    if (getpid() != 1)
+        return;
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+        for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+            if (own[i] && own[i]->contact.pid == info.si_pid)
+                return;
+        waitpid(info.si_pid, NULL, WNOHANG);
+        info.si_pid = 0;
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct sup *s = timer->data;
@@ -257,12 +288,16 @@ static void on_tick(uv_timer_t *timer)
     }
     if (s->state == SWAP_BOOTING && s->candidate && !s->stopping)
         sup_probe_candidate(s);
+    nudge(s, now);
+    reap_orphans(s);
     if (s->state != SWAP_IDLE && s->ask.conn && now - s->heard_ms > HEARTBEAT_MS)
         sup_step(s, step_of(s->state), "running", s->why);
     if (s->stopping)
         while_stopping(s, now);
     else if (!s->active && s->state == SWAP_IDLE && now >= s->restart_at_ms)
         restart_current(s, "recover");
+    if (s->state == SWAP_IDLE && s->active && !s->stopping)
+        uv_timer_start(timer, on_tick, REST_MS, REST_MS);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -341,7 +376,8 @@ static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *
     if (ask->hot && !s->active)
         return rel_fail(e, REL_E_INPUT, 0, "nothing runs that could be changed");
     ask->release = rel_xstrdup(release);
-    ask->app = s->active ? rel_xstrdup(s->active->release->name) : NULL;
+    if (s->active || s->config.app)
+        ask->app = rel_xstrdup(s->active ? s->active->release->name : s->config.app);
     return 0;
 }
 
@@ -403,7 +439,7 @@ static int first_release(struct sup *s, struct sup_ask *ask, struct rel_err *e)
     }
     if (!s->options->release)
         return rel_fail(e, REL_E_INPUT, 0, "%s", none.msg);
-    return sup_store_add(s->store.home, s->options->release, NULL, dir, &ask->added, e);
+    return sup_store_add(s->store.home, s->options->release, s->config.app, dir, &ask->added, e);
 }
 
 /* HOME/relsup.json, or the one that the release brings. */
@@ -415,6 +451,29 @@ static int read_config(struct sup *s, struct rel_err *e)
     return sup_config_read(own, shipped, &s->config, e);
 }
 
+/* The peers that a supervisor of this home left behind when it was killed. There is no way to watch
+ * them as well as an own child, so they are stopped and `current` boots anew. */
+static int end_leftovers(struct sup *s, struct rel_err *e)
+{
+    struct sup_journal j;
+
+    if (sup_journal_read(s->store.home, &j, e) < 0 ||
+        sup_journal_end_peers(&j, (int)s->config.shutdown_ms, e) < 0)
+        return -1;
+    s->generation = j.generation;
+    return 0;
+}
+
+/* Now that the control socket listens: whoever looks removes the link of a home that is silent. */
+static void announce(struct sup *s)
+{
+    struct rel_err e = {0};
+
+    if (sup_home_announce(s->store.home, &e) < 0)
+        sup_log(s, "only --home will find this home: %s", e.msg);
+    sup_log(s, "the supervisor of %s runs", s->store.home);
+}
+
 int sup_run(const struct sup_run_options *options, struct rel_err *e)
 {
     struct sup s = {.options = options, .restart_at_ms = INT64_MAX, .deadline_ms = INT64_MAX};
@@ -424,8 +483,7 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     if (sup_store_open(options->home, &s.store, e) < 0)
         return -1;
     contact = rel_strf("%s/run/active.json", s.store.home);
-    if (read_config(&s, e) < 0 || sup_job_end_leftover(contact, (int)s.config.shutdown_ms, e) < 0 ||
-        first_release(&s, &ask, e) < 0) {
+    if (read_config(&s, e) < 0 || end_leftovers(&s, e) < 0 || first_release(&s, &ask, e) < 0) {
         sup_config_fini(&s.config);
         sup_store_close(&s.store);
         return -1;
@@ -436,13 +494,14 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
         uv_close((uv_handle_t *)&s.term, on_closed_ignore);
         uv_close((uv_handle_t *)&s.interrupt, on_closed_ignore);
     } else {
+        announce(&s);
         sup_begin(&s, &ask);
     }
-    sup_log(&s, "the supervisor of %s runs", s.store.home);
-    notify("READY=1");
     uv_run(&s.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s.loop);
     (void)!unlink(contact);
+    sup_home_withdraw(s.store.home);
+    sup_note_journal(&s);
     sup_store_close(&s.store);
     free(s.why);
     sup_config_fini(&s.config);

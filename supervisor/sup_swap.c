@@ -76,7 +76,7 @@ static void on_change(uv_work_t *work)
     rel_autofree char *new = sup_store_path(s->store.home, s->ask.dir);
 
     rel_err_clear(&s->job_err);
-    (void)!sup_job_hot(&s->active->contact, old, new, s->ask.dry_run, &s->ask.report, &s->job_err);
+    (void)!sup_job_hot(&s->job_contact, old, new, s->ask.dry_run, &s->ask.report, &s->job_err);
 }
 
 /* The peer now runs the new release: whoever looks for it finds the new folder and version. */
@@ -106,6 +106,9 @@ static void on_changed(uv_work_t *work, int status)
 
     (void)status;
     s->job_busy = false;
+    if (!s->job_err.code && !(s->active && s->active->contact.pid == s->job_contact.pid))
+        rel_fail(&s->job_err, REL_E_ROLLED_BACK, 0, "the application ended while it was changed");
+    hot_contact_fini(&s->job_contact);
     if (!s->job_err.code && !s->ask.dry_run)
         (void)!adopt_new_release(s, &s->job_err);
     if (s->job_err.code) {
@@ -119,8 +122,26 @@ static void on_changed(uv_work_t *work, int status)
     sup_post(s, SWAP_CHANGED);
 }
 
+static struct hot_contact copy_contact(const struct hot_contact *c)
+{
+    struct hot_contact copy = *c;
+
+    copy.node = rel_xstrdup(c->node);
+    copy.cookie_file = rel_xstrdup(c->cookie_file);
+    copy.root = rel_xstrdup(c->root);
+    copy.name = rel_xstrdup(c->name);
+    copy.version = rel_xstrdup(c->version);
+    return copy;
+}
+
 static void do_change_code(struct sup *s)
 {
+    if (!s->active) {
+        rel_fail(&s->ask.failure, REL_E_INPUT, 0, "nothing runs that could be changed");
+        sup_post(s, SWAP_REFUSED);
+        return;
+    }
+    s->job_contact = copy_contact(&s->active->contact);
     s->job_busy = true;
     uv_queue_work(&s->loop, &s->job, on_change, on_changed);
 }
@@ -133,11 +154,15 @@ static void do_spawn(struct sup *s)
                               .green = s->green,
                               .env = s->config.env};
 
-    if (sup_peer_spawn(&s->loop, &spawn, sup_on_peer_exit, s, &s->candidate, &s->ask.failure) < 0) {
+    if (s->stopping)
+        rel_fail(&s->ask.failure, REL_E_BUSY, 0, "the supervisor is stopping");
+    if (s->stopping ||
+        sup_peer_spawn(&s->loop, &spawn, sup_on_peer_exit, s, &s->candidate, &s->ask.failure) < 0) {
         sup_post(s, SWAP_CANDIDATE_EXITED);
         return;
     }
     s->green = !s->green;
+    sup_note_journal(s);
     sup_step(s, "boot", "running", s->candidate->contact.node);
 }
 
@@ -172,14 +197,7 @@ void sup_probe_candidate(struct sup *s)
 
     if (s->probe_busy)
         return;
-    s->probe_contact = (struct hot_contact){.node = rel_xstrdup(c->node),
-                                            .port = c->port,
-                                            .cookie_file = rel_xstrdup(c->cookie_file),
-                                            .pid = c->pid,
-                                            .pid_start = c->pid_start,
-                                            .root = rel_xstrdup(c->root),
-                                            .name = rel_xstrdup(c->name),
-                                            .version = rel_xstrdup(c->version)};
+    s->probe_contact = copy_contact(c);
     s->probe_generation = c->generation;
     s->probe_old_pid = s->active ? s->active->contact.pid : 0;
     s->probe_old_port = s->active ? s->active->contact.port : 0;
@@ -194,6 +212,8 @@ static void do_cut_over(struct sup *s)
     sup_step(s, "boot", "done", s->candidate->contact.node);
     s->old = s->active;
     s->active = rel_steal(&s->candidate);
+    if (!s->served)
+        sup_notify("READY=1");
     s->served = true;
     if (hot_contact_write(path, &s->active->contact, &s->ask.failure) < 0)
         sup_log(s, "%s", s->ask.failure.msg);
@@ -232,6 +252,7 @@ static void note(struct sup *s, const char *outcome)
 
 static void do_report_done(struct sup *s)
 {
+    const char *app = s->active ? s->active->release->name : NULL; /* it may have crashed already */
     struct rel_err e = {0};
 
     if (s->old) {
@@ -242,7 +263,8 @@ static void do_report_done(struct sup *s)
         rel_wrap(&e, "%s runs, but a restart would boot the old release", s->ask.dir);
         e.code = REL_E_STUCK;
         sup_log(s, "%s", e.msg);
-    } else if (sup_store_prune(s->store.home, s->config.keep, s->active->dir, &e) < 0) {
+    } else if (!s->ask.hot && sup_store_prune(s->store.home, s->config.keep, s->ask.dir, &e) < 0) {
+        /* what was changed in place still has code of each release since its boot */
         sup_log(s, "%s", e.msg);
         rel_err_clear(&e);
     }
@@ -257,10 +279,9 @@ static void do_report_done(struct sup *s)
         sup_conn_error(s->ask.conn, &e);
     else if (s->ask.conn)
         sup_conn_result(s->ask.conn,
-                        json_pack("{s:s, s:s, s:s*, s:i, s:b, s:I, s:I}", "app",
-                                  s->active->release->name, "release", s->ask.dir, "previous",
-                                  s->ask.from, "generation", s->active->contact.generation, "hot",
-                                  s->ask.hot, "pause_us", (json_int_t)s->ask.report.pause_us,
+                        json_pack("{s:s*, s:s, s:s*, s:i, s:b, s:I, s:I}", "app", app, "release",
+                                  s->ask.dir, "previous", s->ask.from, "generation", s->generation,
+                                  "hot", s->ask.hot, "pause_us", (json_int_t)s->ask.report.pause_us,
                                   "took_ms", (json_int_t)(rel_mono_ms() - s->ask.began_ms)));
     end_ask(s);
 }
@@ -332,6 +353,8 @@ static void do_report_undone(struct sup *s)
     do_report_refused(s);
     if (!s->served && !s->stopping)
         s->failure = e;
+    else if (!s->active && !s->stopping)
+        sup_restart_later(s, false);
 }
 
 void sup_perform(struct sup *s, enum swap_action action)
