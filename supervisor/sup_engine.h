@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The supervisor of one home, inside: shared by sup_run.c (life and control) and sup_swap.c (the
- * orders of the swap's table). The loop's thread, but for what a worker is handed. */
+/* The supervisor of one home, inside: shared by sup_run.c (life), sup_serve.c (requests) and
+ * sup_swap.c (the orders of the swap's table). The loop's thread, but for what a worker is handed.
+ */
 #ifndef SUP_ENGINE_H
 #define SUP_ENGINE_H
 
@@ -77,5 +78,11 @@ void sup_probe_candidate(struct sup *s);
 void sup_step(struct sup *s, const char *step, const char *state, const char *detail);
 /* A peer ended: which event that is, or a crash of the active one. */
 void sup_on_peer_exit(struct sup_peer *peer);
+
+/* Ends every peer, then the loop. */
+void sup_stop_all(struct sup *s);
+/* The handler of the control socket (sup_serve.c); ctx is the struct sup. */
+void sup_on_request(void *ctx, struct sup_conn *conn, const struct sup_request *r);
+void sup_on_gone(void *ctx, struct sup_conn *conn);
 
 #endif

@@ -2,7 +2,6 @@
 #include "supervisor/sup_run.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -11,7 +10,6 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
-#include "supervisor/sup_fetch.h"
 #include "supervisor/sup_home.h"
 #include "supervisor/sup_journal.h"
 
@@ -137,7 +135,7 @@ void sup_begin(struct sup *s, const struct sup_ask *ask)
     sup_post(s, SWAP_ASKED);
 }
 
-static void stop_all(struct sup *s)
+void sup_stop_all(struct sup *s)
 {
     if (!s->stopping) {
         s->stopping = true;
@@ -281,7 +279,7 @@ static void on_tick(uv_timer_t *timer)
     int64_t now = rel_mono_ms();
 
     if (s->failure.code && s->state == SWAP_IDLE && !s->stopping)
-        stop_all(s);
+        sup_stop_all(s);
     if (now >= s->deadline_ms) {
         s->deadline_ms = INT64_MAX;
         sup_post(s, SWAP_DEADLINE);
@@ -303,117 +301,13 @@ static void on_tick(uv_timer_t *timer)
 static void on_signal(uv_signal_t *handle, int number)
 {
     (void)number;
-    stop_all(handle->data);
-}
-
-static json_t *status_of(const struct sup *s)
-{
-    const struct sup_peer *p = s->active;
-    json_t *o = json_pack("{s:s, s:s, s:i}", "home", s->store.home, "state",
-                          s->stopping             ? "stopping"
-                          : s->state != SWAP_IDLE ? swap_state_name(s->state)
-                          : p                     ? "running"
-                                                  : "down",
-                          "supervisor_pid", (int)getpid());
-    char since[REL_TIME_LEN];
-
-    if (!p)
-        return o;
-    rel_time_format(p->since_ms, since);
-    json_object_update_new(
-        o, json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:s, s:I}", "app", p->release->name, "version",
-                     p->release->vsn, "release", p->dir, "generation", p->contact.generation,
-                     "node", p->contact.node, "pid", (int)p->contact.pid, "since", since,
-                     "uptime_s", (json_int_t)((rel_wall_ms() - p->since_ms) / 1000)));
-    return o;
-}
-
-static int earlier_release(struct sup *s, const char *version, char **dir, struct rel_err *e)
-{
-    json_t *list = NULL;
-    size_t i;
-    json_t *one;
-
-    if (sup_releases(s->store.home, &list, e) < 0)
-        return -1;
-    json_array_foreach (list, i, one) {
-        const char *name = json_string_value(json_object_get(one, "release"));
-        bool fits =
-            version ? !strcmp(name, version) : !s->active || strcmp(name, s->active->dir) != 0;
-
-        if (fits) {
-            free(*dir);
-            *dir = rel_xstrdup(name);
-        }
-    }
-    json_decref(list);
-    if (!*dir)
-        return rel_fail(e, REL_E_INPUT, 0, "there is no %s release in this home",
-                        version ? version : "earlier");
-    return 0;
-}
-
-static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *ask,
-                    struct rel_err *e)
-{
-    const char *release = json_string_value(json_object_get(r->args, "release"));
-    const char *mode = json_string_value(json_object_get(r->args, "mode"));
-    const char *version = json_string_value(json_object_get(r->args, "version"));
-
-    ask->what = sup_cmd_name(r->cmd);
-    ask->boot_ms = json_integer_value(json_object_get(r->args, "boot_ms"));
-    ask->dry_run = json_is_true(json_object_get(r->args, "dry_run"));
-    ask->hot = mode && !strcmp(mode, "hot");
-    if (s->stopping || s->state != SWAP_IDLE || s->job_busy)
-        return rel_fail(e, REL_E_BUSY, 0, "the supervisor is %s, try again when it is done",
-                        s->stopping ? "stopping" : swap_state_name(s->state));
-    if (r->cmd == SUP_CMD_RESTART)
-        return sup_store_current(s->store.home, &ask->dir, e);
-    if (r->cmd == SUP_CMD_ROLLBACK)
-        return earlier_release(s, version, &ask->dir, e);
-    if (!release || (*release != '/' && !sup_is_url(release)))
-        return rel_fail(e, REL_E_INPUT, 0, "the path of a tarball is missing");
-    if (ask->hot && !s->active)
-        return rel_fail(e, REL_E_INPUT, 0, "nothing runs that could be changed");
-    ask->release = rel_xstrdup(release);
-    if (s->active || s->config.app)
-        ask->app = rel_xstrdup(s->active ? s->active->release->name : s->config.app);
-    return 0;
-}
-
-static void on_request(void *ctx, struct sup_conn *conn, const struct sup_request *r)
-{
-    struct sup *s = ctx;
-    struct sup_ask ask = {.conn = conn};
-    struct rel_err e = {0};
-
-    if (r->cmd == SUP_CMD_STATUS) {
-        sup_conn_result(conn, status_of(s));
-    } else if (r->cmd == SUP_CMD_STOP) {
-        s->stop_conn = conn;
-        stop_all(s);
-    } else if (make_ask(s, r, &ask, &e) < 0) {
-        sup_conn_error(conn, &e);
-    } else {
-        sup_begin(s, &ask);
-    }
-}
-
-/* Who asked went away: what it asked for goes on, it was an order. */
-static void on_gone(void *ctx, struct sup_conn *conn)
-{
-    struct sup *s = ctx;
-
-    if (s->ask.conn == conn)
-        s->ask.conn = NULL;
-    if (s->stop_conn == conn)
-        s->stop_conn = NULL;
+    sup_stop_all(handle->data);
 }
 
 static int open_loop(struct sup *s, struct rel_err *e)
 {
     rel_autofree char *path = rel_strf("%s/run/control.sock", s->store.home);
-    struct sup_control_handler handler = {.request = on_request, .gone = on_gone, .ctx = s};
+    struct sup_control_handler handler = {.request = sup_on_request, .gone = sup_on_gone, .ctx = s};
 
     uv_loop_init(&s->loop);
     uv_timer_init(&s->loop, &s->tick);
