@@ -84,7 +84,7 @@ static int set_up(void **state)
     struct sup_control_handler handler = {.request = on_request, .gone = on_gone, .ctx = f};
     struct rel_err e = {0};
 
-    strcpy(f->dir, "/tmp/test_sup_control.XXXXXX");
+    snprintf(f->dir, sizeof(f->dir), "%s", "/tmp/test_sup_control.XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->path, sizeof(f->path), "%s/s", f->dir);
     uv_loop_init(&f->loop);

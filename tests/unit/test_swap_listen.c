@@ -60,7 +60,7 @@ static void what_listens_is_found(void **state)
     assert_int_equal(swap_listeners_read(getpid(), 0, &l, &e), 0);
     assert_non_null(find(&l, port4));
     text = swap_listener_text(find(&l, port6));
-    assert_true(!strncmp(text, "[::1]:", 6) && atoi(text + 6) == port6);
+    assert_true(!strncmp(text, "[::1]:", 6) && (int)strtol(text + 6, NULL, 10) == port6);
     free(text);
     text = swap_listener_text(find(&l, any));
     assert_int_equal(strncmp(text, "0.0.0.0:", 8), 0);
