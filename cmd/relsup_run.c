@@ -38,7 +38,7 @@ static int run(struct cmd_ctx *ctx, struct rel_err *e)
 const struct cmd_verb relsup_run = {
     .name = "run",
     .summary = "The supervisor, in the foreground; with a release on first use",
-    .usage = "[TARBALL] --home HOME [--boot TIME]",
+    .usage = "[TARBALL|DIR] --home HOME [--boot TIME]",
     .options = options,
     .pos_max = 1,
     .run = run};

@@ -109,7 +109,7 @@ static int stop(struct cmd_ctx *ctx, struct rel_err *e)
 const struct cmd_verb relsup_upgrade = {
     .name = "upgrade",
     .summary = "Replaces what runs by another release; returns when it is done or undone",
-    .usage = "TARBALL|URL [--swap|--hot [--dry-run]] [--boot TIME]",
+    .usage = "TARBALL|DIR|URL [--swap|--hot [--dry-run]] [--boot TIME]",
     .options = upgrade_options,
     .pos_min = 1,
     .pos_max = 1,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/evp.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -14,9 +15,10 @@
 #include "pkg/pkg_archive.h"
 #include "supervisor/sup_run.h"
 
-#define INCOMING ".incoming-"
+#define INCOMING  ".incoming-"
+#define HASH_FILE ".relsup.sha256"
 
-enum { HISTORY_MAX = 16 << 20, LOCK_MS = 1000, LOCK_RETRY_MS = 20 };
+enum { HISTORY_MAX = 16 << 20, LOCK_MS = 1000, LOCK_RETRY_MS = 20, HASH_CHUNK = 65536 };
 
 char *sup_store_path(const char *home, const char *dir)
 {
@@ -106,89 +108,115 @@ void sup_store_close(struct sup_store *s)
     *s = (struct sup_store){.lock_fd = -1};
 }
 
-/* Identity of a build: what its modules and its .rel say, whatever archive it came in. */
-static int fingerprint(const struct pkg_release *r, uint64_t *hash, struct rel_err *e)
+/* Identity of a build: the SHA-256 of its archive. It is kept in the release's folder. */
+static int hash_file(const char *path, char hex[2 * EVP_MAX_MD_SIZE + 1], struct rel_err *e)
 {
-    struct pkg_modules m = {0};
-    uint64_t h = 1469598103934665603U; /* FNV-1a */
+    rel_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+    rel_autofree char *chunk = rel_xmalloc(HASH_CHUNK);
+    unsigned char md[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = fd >= 0 && ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+    unsigned len = 0;
+    ssize_t n = 0;
 
-    if (pkg_release_modules(r, &m, e) < 0)
-        return -1;
-    for (size_t i = 0; i < m.n; i++) {
-        for (const char *p = m.v[i].module; *p; p++)
-            h = (h ^ (unsigned char)*p) * 1099511628211U;
-        for (size_t j = 0; j < sizeof(m.v[i].md5); j++)
-            h = (h ^ m.v[i].md5[j]) * 1099511628211U;
-    }
-    pkg_modules_fini(&m);
-    *hash = h;
+    while (ok && (n = read(fd, chunk, HASH_CHUNK)) > 0)
+        ok = EVP_DigestUpdate(ctx, chunk, (size_t)n) == 1;
+    ok = ok && n == 0 && EVP_DigestFinal_ex(ctx, md, &len) == 1;
+    EVP_MD_CTX_free(ctx);
+    if (!ok)
+        return rel_fail(e, fd < 0 ? REL_E_INPUT : REL_E_IO, errno, "read %s", path);
+    for (unsigned i = 0; i < len; i++)
+        snprintf(hex + 2 * i, 3, "%02x", md[i]);
     return 0;
 }
 
-/* Where the unpacked release `r` belongs: its version's folder, the same build's, or a new one. */
-static int choose_dir(const char *home, const struct pkg_release *r, char **dir, bool *there,
-                      struct rel_err *e)
+static bool is_build(const char *home, const char *dir, const char *hex)
 {
-    rel_autofree char *plain = sup_store_path(home, r->vsn);
-    rel_autofree char *other = NULL, *other_path = NULL;
-    pkg_autorelease struct pkg_release *old = NULL;
-    uint64_t mine, theirs;
+    rel_autofree char *path = rel_strf("%s/releases/%s/" HASH_FILE, home, dir), *text = NULL;
+    struct rel_err ignored = {0};
+    size_t len;
 
-    if (!rel_is_dir(AT_FDCWD, plain)) {
-        *dir = rel_xstrdup(r->vsn);
-        *there = false;
-        return 0;
-    }
-    if (fingerprint(r, &mine, e) < 0 || pkg_release_read(plain, &old, e) < 0 ||
-        fingerprint(old, &theirs, e) < 0)
-        return -1;
-    other = rel_strf("%s+%08x", r->vsn, (unsigned)(mine ^ (mine >> 32)));
-    other_path = sup_store_path(home, other);
-    *there = mine == theirs || rel_is_dir(AT_FDCWD, other_path);
-    *dir = mine == theirs ? rel_xstrdup(r->vsn) : rel_steal(&other);
-    return 0;
+    return rel_read_file(AT_FDCWD, path, HASH_CHUNK, &text, &len, &ignored) == 0 &&
+           !strncmp(text, hex, strlen(hex));
 }
 
-static int copy_or_unpack(const char *release, const char *incoming, struct rel_err *e)
+/* Where the build belongs: its version's folder, or one of its own beside another build's. */
+static char *choose_dir(const char *home, const char *vsn, const char *hex, bool *there)
 {
-    if (!rel_is_dir(AT_FDCWD, release))
-        return pkg_archive_unpack(release, incoming, &pkg_unpack_limits_default, NULL, e);
-    return rel_fail(e, REL_E_INPUT, 0, "%s is a folder; give the tarball of the release", release);
+    rel_autofree char *plain = sup_store_path(home, vsn);
+    rel_autofree char *other = rel_strf("%s+%.8s", vsn, hex);
+
+    *there = is_build(home, vsn, hex);
+    if (*there || !rel_is_dir(AT_FDCWD, plain))
+        return rel_xstrdup(vsn);
+    *there = is_build(home, other, hex);
+    return rel_steal(&other);
+}
+
+/* A release being brought in, under names that nobody looks for. */
+struct incoming {
+    char *dir, *archive; /* archive: packed from a folder, or NULL */
+};
+
+static void incoming_fini(struct incoming *in)
+{
+    struct rel_err ignored = {0};
+
+    if (in->dir)
+        (void)!rel_remove_tree(AT_FDCWD, in->dir, &ignored);
+    if (in->archive)
+        unlink(in->archive);
+    free(in->dir);
+    free(in->archive);
+}
+
+/* Unpacks it and marks it. A folder is packed first, so that it is checked and known as any other.
+ */
+static int take_in(struct incoming *in, const char *release, char hex[2 * EVP_MAX_MD_SIZE + 1],
+                   struct rel_err *e)
+{
+    const char *archive = release;
+    rel_autofree char *mark = rel_strf("%s/" HASH_FILE, in->dir);
+
+    if (rel_is_dir(AT_FDCWD, release)) {
+        pkg_autorelease struct pkg_release *r = NULL;
+
+        if (pkg_release_read(release, &r, e) < 0) /* before another folder is packed for nothing */
+            return -1;
+        archive = in->archive = rel_strf("%s.tar.gz", in->dir);
+        if (pkg_archive_write(release, archive, NULL, e) < 0)
+            return -1;
+    }
+    if (hash_file(archive, hex, e) < 0 ||
+        pkg_archive_unpack(archive, in->dir, &pkg_unpack_limits_default, NULL, e) < 0)
+        return -1;
+    return rel_replace_file(AT_FDCWD, mark, hex, strlen(hex), 0444, e);
 }
 
 int sup_store_add(const char *home, const char *release, const char *app, char **dir, bool *added,
                   struct rel_err *e)
 {
-    rel_autofree char *incoming = rel_strf("%s/releases/" INCOMING "%d", home, (int)getpid());
+    __attribute__((cleanup(incoming_fini))) struct incoming in = {
+        .dir = rel_strf("%s/releases/" INCOMING "%d", home, (int)getpid())};
+    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
     rel_autofree char *name = NULL, *path = NULL;
     pkg_autorelease struct pkg_release *r = NULL;
-    struct rel_err ignored = {0};
     bool there = false;
 
-    if (copy_or_unpack(release, incoming, e) < 0)
+    if (take_in(&in, release, hex, e) < 0)
         return -1;
-    if (pkg_release_read(incoming, &r, e) < 0) {
-        rel_wrap(e, "%s", release);
-        goto undo;
-    }
-    if (app && strcmp(app, r->name) != 0) {
-        rel_fail(e, REL_E_INPUT, 0, "%s is a release of %s, this home runs %s", release, r->name,
-                 app);
-        goto undo;
-    }
-    if (choose_dir(home, r, &name, &there, e) < 0)
-        goto undo;
+    if (pkg_release_read(in.dir, &r, e) < 0)
+        return rel_wrap(e, "%s", release);
+    if (app && strcmp(app, r->name) != 0)
+        return rel_fail(e, REL_E_INPUT, 0, "%s is a release of %s, this home runs %s", release,
+                        r->name, app);
+    name = choose_dir(home, r->vsn, hex, &there);
     path = sup_store_path(home, name);
-    if (!there && rel_rename_dir(AT_FDCWD, incoming, path, e) < 0)
-        goto undo;
-    if (there && rel_remove_tree(AT_FDCWD, incoming, e) < 0)
-        goto undo;
+    if (!there && rel_rename_dir(AT_FDCWD, in.dir, path, e) < 0)
+        return -1;
     *dir = rel_steal(&name);
     *added = !there;
     return 0;
-undo:
-    (void)!rel_remove_tree(AT_FDCWD, incoming, &ignored);
-    return -1;
 }
 
 int sup_store_current(const char *home, char **dir, struct rel_err *e)

@@ -22,7 +22,7 @@ REL_MUST_USE int sup_store_open(const char *home, struct sup_store *s, struct re
 void sup_store_close(struct sup_store *s);
 
 /* Brings the tarball or folder `release` in as releases/<vsn>; another build of a version that is
- * there already becomes <vsn>+<8 hex digits of a hash of its modules>, the same build is found
+ * there already becomes <vsn>+<8 hex digits of the SHA-256 of its archive>, the same build is found
  * again. `app` NULL or the name it must have. *dir is the folder's name, owned by the caller;
  * *added: it is new. */
 REL_MUST_USE int sup_store_add(const char *home, const char *release, const char *app, char **dir,

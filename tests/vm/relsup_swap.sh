@@ -89,6 +89,17 @@ assert_exit 2 relsup upgrade "$one"
 assert_match 'try again' "$(cat "$WORK/err")"
 wait "$restart" || fail "restart"
 
+# A folder; and another build of a version that is there, even when only its configuration differs.
+mkdir "$WORK/unpacked"
+tar -C "$WORK/unpacked" -xzf "$two"
+echo "[{shop, [{built, again}]}]." >"$WORK/unpacked/releases/0.2.0/sys.config"
+assert_exit 0 relsup upgrade "$WORK/unpacked"
+assert_match '^releases/0\.2\.0\+[0-9a-f]{8}$' "$(readlink "$RELSUP_HOME/current")"
+again=$(readlink "$RELSUP_HOME/current")
+assert_exit 0 relsup upgrade "$WORK/unpacked"
+assert_eq "$again" "$(readlink "$RELSUP_HOME/current")" "the same build is the same release"
+assert_exit 0 relsup rollback 0.2.0
+
 # A crash of the peer, then of the supervisor.
 kill -KILL "$(relsup pid)"
 wait_until 30 answers "shop 0.2.0"
