@@ -116,7 +116,7 @@ static int dial(const struct fixture *f, const char *line)
     struct rel_err e = {0};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    strcpy(a.sun_path, f->path);
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", f->path);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     assert_int_equal(rel_write_all(fd, line, strlen(line), &e), 0);
     return fd;
