@@ -1,193 +1,157 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pkg/pkg_archive.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libdeflate.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/rel_io.h"
+#include "pkg/pkg_digest.h"
+#include "pkg/pkg_segments.h"
+#include "pkg/pkg_tar.h"
 
-/* Up to this many bytes the tar is made in memory and compressed by libdeflate, which is three
- * times as fast as zlib and packs tighter, but knows no streams. */
-enum { IN_MEMORY_MAX = 1 << 30, GZIP_LEVEL = 6 };
+enum { READ_BLOCK = 256 << 10 };
 
-static void write_free_p(struct archive **a)
+/* An archive being written: entries become a tar, the tar becomes segments. */
+struct writer {
+    struct pkg_segments *segments;
+    struct pkg_tar_writer *tar;
+    char *group;
+    char *block;
+};
+
+static int to_segments(void *ctx, const void *p, size_t n, struct rel_err *e)
 {
-    archive_write_free(*a);
-}
-#define autowrite __attribute__((cleanup(write_free_p)))
-
-static void entry_free_p(struct archive_entry **entry)
-{
-    archive_entry_free(*entry);
-}
-#define autoentry __attribute__((cleanup(entry_free_p)))
-
-static int archive_fail(struct archive *a, const char *what, struct rel_err *e)
-{
-    const char *text = archive_error_string(a);
-    int sys = archive_errno(a);
-
-    /* Its own error numbers are negative. */
-    if (sys > 0)
-        return rel_fail(e, REL_E_IO, sys, "%s", what);
-    return rel_fail(e, REL_E_IO, 0, "%s: %s", what, text ? text : "libarchive failed");
+    return pkg_segments_write(ctx, p, n, e);
 }
 
-/* https://reproducible-builds.org/specs/source-date-epoch/ */
-static int read_epoch(time_t *epoch, struct rel_err *e)
+static int writer_begin(struct writer *w, int fd, enum pkg_format format, struct rel_err *e)
 {
-    const char *text = getenv("SOURCE_DATE_EPOCH");
-    char *end;
-    long long n;
-
-    *epoch = 0;
-    if (!text || !*text)
-        return 0;
-    errno = 0;
-    n = strtoll(text, &end, 10);
-    if (errno || *end || n < 0)
-        return rel_fail(e, REL_E_USAGE, 0, "SOURCE_DATE_EPOCH is '%s', no count of seconds", text);
-    *epoch = (time_t)n;
-    return 0;
+    w->block = rel_xmalloc(READ_BLOCK);
+    return pkg_segments_begin(fd, format, &w->segments, e) < 0
+               ? -1
+               : pkg_tar_begin(to_segments, w->segments, &w->tar, e);
 }
 
-static int write_one(struct archive *a, const struct pkg_entry *from, time_t mtime,
-                     struct rel_err *e)
+static int writer_end(struct writer *w, struct rel_err *e)
 {
-    autoentry struct archive_entry *to = archive_entry_new();
-    rel_autofree char *data = NULL;
-    size_t len = 0;
+    return pkg_tar_end(w->tar, e) < 0 ? -1 : pkg_segments_end(w->segments, e);
+}
 
-    archive_entry_set_pathname(to, from->path);
-    archive_entry_set_mtime(to, mtime, 0);
-    archive_entry_set_uid(to, 0);
-    archive_entry_set_gid(to, 0);
-    archive_entry_set_perm(to, from->mode);
-    if (from->kind == PKG_ENTRY_DIR) {
-        archive_entry_set_filetype(to, AE_IFDIR);
-    } else if (from->kind == PKG_ENTRY_LINK) {
-        archive_entry_set_filetype(to, AE_IFLNK);
-        archive_entry_set_symlink(to, from->source);
-    } else {
-        if (pkg_entry_content(from, &data, &len, e) < 0)
+static void writer_fini(struct writer *w)
+{
+    pkg_tar_drop(&w->tar);
+    pkg_segments_free(&w->segments);
+    free(w->group);
+    free(w->block);
+}
+#define autowriter __attribute__((cleanup(writer_fini)))
+
+/* What changes together lies together, "lib/stdlib-4.2": a segment ends where that does, so that
+ * what is equal in two releases is equal in segments too, and need not be compressed again. */
+static int put_header(struct writer *w, const struct pkg_tar_entry *entry, struct rel_err *e)
+{
+    const char *slash = strchr(entry->name, '/');
+    size_t n = slash ? (size_t)(slash - entry->name) + 1 : 0;
+
+    n += strcspn(entry->name + n, "/");
+    if (!w->group || strlen(w->group) != n || strncmp(w->group, entry->name, n) != 0) {
+        free(w->group);
+        w->group = rel_xstrndup(entry->name, n);
+        if (pkg_segments_cut(w->segments, e) < 0)
             return -1;
-        archive_entry_set_filetype(to, AE_IFREG);
     }
-    archive_entry_set_size(to, (la_int64_t)len);
-    if (archive_write_header(a, to) != ARCHIVE_OK)
-        return archive_fail(a, from->path, e);
-    if (len && archive_write_data(a, data, len) != (la_ssize_t)len)
-        return archive_fail(a, from->path, e);
-    return 0;
+    return pkg_tar_put(w->tar, entry, e);
 }
 
-static int write_all(struct archive *a, const struct pkg_entries *es,
-                     const struct rel_progress *progress, struct rel_err *e)
+static int changed(const struct pkg_entry *from, struct rel_err *e)
 {
-    time_t mtime;
+    return rel_fail(e, REL_E_IO, 0, "%s changed while it was packed, try again", from->source);
+}
 
-    if (read_epoch(&mtime, e) < 0)
+/* Piece by piece: a file may be larger than what should be in memory. */
+static int put_file(struct writer *w, const struct pkg_entry *from, struct pkg_tar_entry *to,
+                    struct rel_err *e)
+{
+    rel_autoclose int fd = open(from->source, O_RDONLY | O_CLOEXEC);
+    unsigned char sha256[PKG_SHA256_LEN];
+    pkg_autodigest struct pkg_digest d;
+    struct stat st;
+
+    pkg_digest_init(&d);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return rel_fail(e, REL_E_INPUT, errno, "read %s", from->source);
+    to->size = (uint64_t)st.st_size;
+    if (put_header(w, to, e) < 0)
+        return -1;
+    for (uint64_t left = to->size; left;) {
+        ssize_t n = read(fd, w->block, left < READ_BLOCK ? (size_t)left : READ_BLOCK);
+
+        if (n < 0)
+            return rel_fail(e, REL_E_IO, errno, "read %s", from->source);
+        if (n == 0)
+            return changed(from, e);
+        pkg_digest_add(&d, w->block, (size_t)n);
+        if (pkg_tar_put_data(w->tar, w->block, (size_t)n, e) < 0)
+            return -1;
+        left -= (uint64_t)n;
+    }
+    pkg_digest_take(&d, sha256);
+    return from->surveyed && memcmp(sha256, from->sha256, sizeof(sha256)) != 0 ? changed(from, e)
+                                                                               : 0;
+}
+
+static int put_content(struct writer *w, const struct pkg_entry *from, struct pkg_tar_entry *to,
+                       struct rel_err *e)
+{
+    rel_autofree char *data = NULL;
+    unsigned char sha256[PKG_SHA256_LEN];
+    size_t len;
+
+    if (pkg_entry_content(from, &data, &len, e) < 0)
+        return -1;
+    pkg_sha256(data, len, sha256);
+    if (from->surveyed && memcmp(sha256, from->sha256, sizeof(sha256)) != 0)
+        return changed(from, e);
+    to->size = len;
+    return put_header(w, to, e) < 0 ? -1 : pkg_tar_put_data(w->tar, data, len, e);
+}
+
+static int put_entry(struct writer *w, const struct pkg_entry *from, struct rel_err *e)
+{
+    struct pkg_tar_entry to = {.name = from->path, .mode = from->mode, .target = from->source};
+
+    switch (from->kind) {
+    case PKG_ENTRY_DIR:
+        to.kind = PKG_TAR_DIR;
+        return put_header(w, &to, e);
+    case PKG_ENTRY_LINK:
+        to.kind = PKG_TAR_LINK;
+        return put_header(w, &to, e);
+    case PKG_ENTRY_FILE:
+        return put_file(w, from, &to, e);
+    case PKG_ENTRY_BEAM:
+    case PKG_ENTRY_BYTES:
+        break;
+    }
+    return put_content(w, from, &to, e);
+}
+
+static int write_entries(const struct pkg_entries *es, int fd, enum pkg_format format,
+                         const struct rel_progress *progress, struct rel_err *e)
+{
+    autowriter struct writer w = {0};
+
+    if (writer_begin(&w, fd, format, e) < 0)
         return -1;
     for (size_t i = 0; i < es->n; i++) {
-        if (write_one(a, &es->v[i], mtime, e) < 0)
+        if (put_entry(&w, &es->v[i], e) < 0)
             return -1;
         if (100 * i / es->n != 100 * (i + 1) / es->n)
             rel_progress_news(progress, es->v[i].path, i + 1, es->n);
     }
-    /* What is still in its buffer is written only here. */
-    if (archive_write_close(a) != ARCHIVE_OK)
-        return archive_fail(a, "write the end of the archive", e);
-    return 0;
-}
-
-static struct archive *new_tar(void)
-{
-    struct archive *a = archive_write_new();
-
-    if (!a)
-        abort();
-    /* ustar, with a pax header only for a name that does not fit into it */
-    archive_write_set_format_pax_restricted(a);
-    archive_write_set_bytes_in_last_block(a, 1);
-    return a;
-}
-
-static la_ssize_t to_buffer(struct archive *a, void *ctx, const void *p, size_t n)
-{
-    (void)a;
-    rel_buf_add(ctx, p, n);
-    return (la_ssize_t)n;
-}
-
-static int write_in_memory(const struct pkg_entries *es, int fd,
-                           const struct rel_progress *progress, struct rel_err *e)
-{
-    /* Outlives the archive: freeing that one writes what it still holds. */
-    rel_autobuf struct rel_buf tar = {0};
-    autowrite struct archive *a = new_tar();
-    rel_autofree char *packed = NULL;
-    struct libdeflate_compressor *c;
-    size_t max, n;
-
-    archive_write_add_filter_none(a);
-    archive_write_set_bytes_per_block(a, 1 << 20);
-    if (archive_write_open(a, &tar, NULL, to_buffer, NULL) != ARCHIVE_OK)
-        return archive_fail(a, "begin the archive", e);
-    if (write_all(a, es, progress, e) < 0)
-        return -1;
-    c = libdeflate_alloc_compressor(GZIP_LEVEL);
-    if (!c)
-        abort();
-    max = libdeflate_gzip_compress_bound(c, tar.len);
-    packed = rel_xmalloc(max);
-    n = libdeflate_gzip_compress(c, tar.p, tar.len, packed, max);
-    libdeflate_free_compressor(c);
-    if (n == 0)
-        return rel_fail(e, REL_E_INTERNAL, 0, "the compressed archive exceeds its bound");
-    return rel_write_all(fd, packed, n, e);
-}
-
-static int write_stream(const struct pkg_entries *es, int fd, enum pkg_format format,
-                        const struct rel_progress *progress, struct rel_err *e)
-{
-    autowrite struct archive *a = new_tar();
-    int status;
-
-    if (format == PKG_FORMAT_ZST) {
-        status = archive_write_add_filter_zstd(a);
-        if (status == ARCHIVE_OK)
-            status = archive_write_set_options(a, "zstd:compression-level=9");
-    } else {
-        status = archive_write_add_filter_gzip(a);
-        if (status == ARCHIVE_OK)
-            status = archive_write_set_options(a, "gzip:compression-level=6,gzip:!timestamp");
-    }
-    if (status != ARCHIVE_OK || archive_write_open_fd(a, fd) != ARCHIVE_OK)
-        return archive_fail(a, "begin the archive", e);
-    return write_all(a, es, progress, e);
-}
-
-/* Of the content before it is packed; stripping only makes it less. */
-static uint64_t content_bytes(const struct pkg_entries *es)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < es->n; i++) {
-        const struct pkg_entry *entry = &es->v[i];
-        struct stat st;
-
-        if (entry->kind == PKG_ENTRY_BYTES)
-            sum += entry->len;
-        else if ((entry->kind == PKG_ENTRY_FILE || entry->kind == PKG_ENTRY_BEAM) &&
-                 stat(entry->source, &st) == 0)
-            sum += (uint64_t)st.st_size;
-    }
-    return sum;
+    return writer_end(&w, e);
 }
 
 int pkg_archive_write_entries(const struct pkg_entries *es, const char *path,
@@ -195,15 +159,9 @@ int pkg_archive_write_entries(const struct pkg_entries *es, const char *path,
                               struct rel_err *e)
 {
     rel_autotmp struct rel_tmp tmp = REL_TMP_INIT;
-    int status;
 
-    if (rel_tmp_open(&tmp, AT_FDCWD, path, 0644, e) < 0)
-        return rel_wrap(e, "write %s", path);
-    if (format == PKG_FORMAT_GZ && content_bytes(es) <= IN_MEMORY_MAX)
-        status = write_in_memory(es, tmp.fd, progress, e);
-    else
-        status = write_stream(es, tmp.fd, format, progress, e);
-    if (status < 0 || rel_tmp_commit(&tmp, e) < 0)
+    if (rel_tmp_open(&tmp, AT_FDCWD, path, 0644, e) < 0 ||
+        write_entries(es, tmp.fd, format, progress, e) < 0 || rel_tmp_commit(&tmp, e) < 0)
         return rel_wrap(e, "write %s", path);
     return 0;
 }
@@ -218,4 +176,70 @@ int pkg_archive_write(const char *root, const char *path, const struct rel_progr
         return -1;
     pkg_entries_sort(&es);
     return pkg_archive_write_entries(&es, path, PKG_FORMAT_GZ, progress, e);
+}
+
+static int copy_entry(struct writer *w, struct pkg_tar_reader *r, const struct pkg_tar_entry *entry,
+                      struct rel_err *e)
+{
+    const void *p;
+    size_t n = 1;
+
+    if (put_header(w, entry, e) < 0)
+        return -1;
+    while (entry->size && n)
+        if (pkg_tar_data(r, &p, &n, e) < 0 || pkg_tar_put_data(w->tar, p, n, e) < 0)
+            return -1;
+    return 0;
+}
+
+static int copy_entries(struct writer *w, struct pkg_tar_reader *r, const struct pkg_entry *put,
+                        struct rel_err *e)
+{
+    struct pkg_tar_entry entry;
+    bool more = true, done = false;
+
+    while (more) {
+        int order;
+
+        if (pkg_tar_next(r, &entry, &more, e) < 0)
+            return -1;
+        order = more ? strcmp(entry.name, put->path) : 1;
+        if (!done && order >= 0 && put_entry(w, put, e) < 0)
+            return -1;
+        done |= order >= 0;
+        if (more && order != 0 && copy_entry(w, r, &entry, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int read_format(const char *path, enum pkg_format *format, struct rel_err *e)
+{
+    rel_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+    unsigned char magic[4] = {0};
+
+    if (fd < 0 || read(fd, magic, sizeof(magic)) < 0)
+        return rel_fail(e, REL_E_INPUT, errno, "open");
+    *format = !memcmp(magic, "\x28\xb5\x2f\xfd", 4) ? PKG_FORMAT_ZST : PKG_FORMAT_GZ;
+    return 0;
+}
+
+int pkg_archive_rewrite(const char *path, const char *output, const struct pkg_entry *put,
+                        const struct rel_progress *progress, struct rel_err *e)
+{
+    rel_autotmp struct rel_tmp tmp = REL_TMP_INIT;
+    pkg_autotar struct pkg_tar_reader *r = NULL;
+    autowriter struct writer w = {0};
+    enum pkg_format format;
+
+    if (read_format(path, &format, e) < 0 || pkg_tar_open(path, NULL, progress, &r, e) < 0)
+        return rel_wrap(e, "%s", path);
+    if (rel_tmp_open(&tmp, AT_FDCWD, output, 0644, e) < 0 ||
+        writer_begin(&w, tmp.fd, format, e) < 0)
+        return rel_wrap(e, "write %s", output);
+    if (copy_entries(&w, r, put, e) < 0)
+        return rel_wrap(e, "%s", path);
+    if (writer_end(&w, e) < 0 || rel_tmp_commit(&tmp, e) < 0)
+        return rel_wrap(e, "write %s", output);
+    return 0;
 }

@@ -11,7 +11,8 @@ enum pkg_format { PKG_FORMAT_GZ, PKG_FORMAT_ZST };
 
 /* Writes the entries, which must be sorted, into the tarball `path`: uid and gid 0, no names of
  * users, mtime SOURCE_DATE_EPOCH or 0, no timestamp in the gzip header. The same entries give the
- * same bytes. gzip is one member, because erl_tar reads no more than one.
+ * same bytes, on any number of cores. gzip is one member, because erl_tar reads no more than one.
+ * A surveyed entry whose content is another by now is an error. Memory: some MiB a core.
  * 0: `path` is whole and on disk. -1 or a crash: `path` is as it was. */
 REL_MUST_USE int pkg_archive_write_entries(const struct pkg_entries *es, const char *path,
                                            enum pkg_format format,
@@ -20,6 +21,18 @@ REL_MUST_USE int pkg_archive_write_entries(const struct pkg_entries *es, const c
 /* The same for every file below `root`, as it is, by gzip. */
 REL_MUST_USE int pkg_archive_write(const char *root, const char *path,
                                    const struct rel_progress *progress, struct rel_err *e);
+
+/* Copies the tarball `path` to `output`, which may be the same, in the same compression, with the
+ * entry `put` (of kind BYTES) in its sorted place or instead of the one of its path. Same promises.
+ */
+REL_MUST_USE int pkg_archive_rewrite(const char *path, const char *output,
+                                     const struct pkg_entry *put,
+                                     const struct rel_progress *progress, struct rel_err *e);
+
+/* What relpack writes carries the SHA-256 of all its other bytes (pkg_segments.h), which finds also
+ * what decompressors do not look at. *present: it is there, whole or damaged. REL_E_INPUT: it is
+ * there, and the file is not what it was made from. */
+REL_MUST_USE int pkg_archive_check_digest(const char *path, bool *present, struct rel_err *e);
 
 struct pkg_unpack_limits {
     uint64_t bytes; /* unpacked, in all */

@@ -23,7 +23,9 @@ struct pkg_entry {
     char *source; /* owned; NULL for bytes and folders */
     char *bytes;  /* owned */
     size_t len;
-    mode_t mode; /* 0644 or 0755 */
+    mode_t mode;   /* 0644 or 0755 */
+    bool surveyed; /* by pkg_survey_entries: its content is this */
+    unsigned char sha256[32];
 };
 
 struct pkg_entries {

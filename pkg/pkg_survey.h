@@ -19,7 +19,7 @@ enum pkg_file_kind { PKG_FILE_REGULAR, PKG_FILE_LINK, PKG_FILE_DIR };
 struct pkg_module_facts {
     const char *module;
     unsigned char md5[16];   /* beam_lib:md5/1: of what runs */
-    unsigned char other[16]; /* MD5 of the rest that stays when it is stripped: Attr and Line */
+    unsigned char other[16]; /* MD5 of the rest that stays when it is stripped: Attr, Line, Type */
     struct pkg_beam_mfa *exports, *imports;
     size_t export_n, import_n;
     const struct pkg_term *attributes; /* a property list; [] when it does not decode */
@@ -56,8 +56,9 @@ void pkg_survey_fini(struct pkg_survey *s);
 #define pkg_autosurvey __attribute__((cleanup(pkg_survey_fini)))
 
 /* Of sorted entries, as they would be packed (stripped). A source that cannot be read, and a BEAM
- * file to be stripped that is none, is an error. */
-REL_MUST_USE int pkg_survey_entries(const struct pkg_entries *es, const struct rel_progress *p,
+ * file to be stripped that is none, is an error. Each entry remembers its hash, so that nothing
+ * else can be packed in its name. */
+REL_MUST_USE int pkg_survey_entries(struct pkg_entries *es, const struct rel_progress *p,
                                     struct pkg_survey *s, struct rel_err *e);
 
 /* Of a tarball, read once from its begin to its end, nothing written: the limits and refusals are

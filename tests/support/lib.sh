@@ -25,6 +25,8 @@ RELPACK_BUILD=${RELPACK_BUILD:-$RELPACK_SOURCE/build/debug}
 RELPACK_BIN=$RELPACK_BUILD/bin
 export RELPACK_SOURCE RELPACK_BUILD
 export PATH="$RELPACK_BIN:$RELPACK_BUILD/support:$PATH"
+# Not that of the user who runs the tests.
+export RELPACK_CACHE=$RELPACK_BUILD/tests-cache/segments
 export NO_COLOR=1 LC_ALL=C.UTF-8
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 # The operator's own settings must not reach a test.
