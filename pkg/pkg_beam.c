@@ -10,6 +10,8 @@
 #include "pkg/pkg_etf.h"
 #include "pkg/pkg_scan.h"
 
+enum { CHUNKS_MAX = 64 }; /* the compilers of today make 15 at most */
+
 struct cursor {
     const unsigned char *p;
     size_t left;
@@ -98,11 +100,13 @@ static int read_chunks(struct pkg_beam *b, const char *name, struct rel_err *e)
         return broken(name, "it is cut short", e);
     c.p += 12;
     c.left = size - 4;
-    b->chunks = pkg_arena_alloc(&b->arena, (c.left / 8 + 1) * sizeof(*b->chunks));
+    b->chunks = pkg_arena_alloc(&b->arena, CHUNKS_MAX * sizeof(*b->chunks));
     while (c.left >= 8) {
         struct pkg_beam_chunk *chunk = &b->chunks[b->chunk_n];
         size_t padded;
 
+        if (b->chunk_n == CHUNKS_MAX)
+            return broken(name, "it has too many chunks", e);
         memcpy(chunk->id, c.p, 4);
         chunk->n = be32(c.p + 4);
         chunk->p = c.p + 8;

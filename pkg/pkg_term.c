@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { BLOCK_SIZE = 32 << 10 };
+enum { BLOCK_MIN = 1 << 10, BLOCK_MAX = 32 << 10 };
 
 struct pkg_arena_block {
     struct pkg_arena_block *next;
@@ -29,7 +29,9 @@ void *pkg_arena_alloc(struct pkg_arena *a, size_t n)
 
     n = (n + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
     if (!b || n > b->size - b->used) {
-        size_t size = n > BLOCK_SIZE ? n : BLOCK_SIZE;
+        size_t size = b && b->size < BLOCK_MAX ? 2 * b->size : b ? BLOCK_MAX : BLOCK_MIN;
+
+        size = n > size ? n : size;
 
         b = rel_xcalloc(1, sizeof(*b) + size);
         b->size = size;
