@@ -145,8 +145,9 @@ int pkg_otp_find(struct pkg_project *p, struct pkg_otp *otp, struct rel_err *e)
 
 static bool is_needed(const char *rel, void *ctx)
 {
-    static const char *const tools[] = {"erl",    "erlc",    "dialyzer",      "typer",
-                                        "ct_run", "erl.ini", "yielding_c_fun"};
+    /* erl_call: relctl is in its place */
+    static const char *const tools[] = {"erl",    "erlc",    "dialyzer",       "typer",
+                                        "ct_run", "erl.ini", "yielding_c_fun", "erl_call"};
     size_t n = strlen(rel);
 
     (void)ctx;
