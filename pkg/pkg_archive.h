@@ -40,7 +40,7 @@ struct pkg_unpack_limits {
 };
 extern const struct pkg_unpack_limits pkg_unpack_limits_default;
 
-/* Unpacks the tarball `path` (any compression libarchive knows) into the new folder `dir`, which
+/* Unpacks the tarball `path` (plain, gzip, zstd, xz or bzip2) into the new folder `dir`, which
  * must not exist and whose parent must. Refused as REL_E_INPUT, with the entry's name: truncated,
  * empty, not an archive; absolute names, "..", links that leave the tree, devices, FIFOs, setuid or
  * setgid bits, duplicate names, more than the limits.
