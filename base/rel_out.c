@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/rel_clock.h"
 
@@ -12,6 +13,53 @@
 #define DIM    "\033[2m"
 #define RESET  "\033[0m"
 #define ERASE  "\r\033[K"
+
+enum { STEP_COLUMNS = 19 /* in front of the detail */ };
+
+/* The code point at `s` and its length, 0 for what is no UTF-8 (RFC 3629). */
+static size_t decode(const unsigned char *s, uint32_t *code)
+{
+    static const uint32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    uint32_t c = n == 1 ? s[0] : s[0] & (0xffU >> (n + 1));
+
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    if (!n || s[0] > 0xf4 || c < lowest[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+        return 0;
+    *code = c;
+    return n;
+}
+
+/* Controls of both sets, line and paragraph separators, and what turns the direction of writing. */
+static bool is_harmless(uint32_t c)
+{
+    return c >= 0x20 && (c < 0x7f || c >= 0xa0) && (c < 0x2028 || c > 0x202e) &&
+           (c < 0x2066 || c > 0x2069);
+}
+
+char *rel_escape(const char *text)
+{
+    rel_autobuf struct rel_buf b = {0};
+
+    while (*text) {
+        uint32_t code = 0;
+        size_t n = decode((const unsigned char *)text, &code);
+
+        if (n && is_harmless(code))
+            rel_buf_add(&b, text, n);
+        else if (*text == '\n' || *text == '\t')
+            rel_buf_adds(&b, *text == '\n' ? "\\n" : "    ");
+        else
+            for (size_t i = 0; i < (n ? n : 1); i++)
+                rel_buf_addf(&b, "\\x%02x", (unsigned char)text[i]);
+        text += n ? n : 1;
+    }
+    return rel_buf_take(&b);
+}
 
 static const char *paint(const struct rel_out *out, const char *colour)
 {
@@ -46,19 +94,9 @@ static void note_json(struct rel_out *out, json_t *object)
 static json_t *json_text(const char *s)
 {
     json_t *v = json_string(s);
-    rel_autobuf struct rel_buf b = {0};
+    rel_autofree char *escaped = v ? NULL : rel_escape(s);
 
-    if (v)
-        return v;
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-
-        if (c < 0x80)
-            rel_buf_add(&b, s, 1);
-        else
-            rel_buf_addf(&b, "\\x%02x", c);
-    }
-    return json_string(b.p ? b.p : "");
+    return v ? v : json_string(escaped);
 }
 
 static void note_progress(struct rel_out *out, const char *step, const char *state,
@@ -83,14 +121,55 @@ void rel_out_step(struct rel_out *out, const char *step, const char *detail)
     rel_out_step_end(out, true, NULL);
     snprintf(out->step, sizeof(out->step), "%s", step);
     out->step_began_ms = rel_mono_ms();
-    rel_out_step_news(out, detail, 0, 0);
+    out->detail[0] = '\0';
+    if (out->face == REL_FACE_JSON && !out->quiet)
+        note_progress(out, step, "running", detail, NULL);
+    else
+        rel_out_step_news(out, detail ? detail : "", 0, 0);
+}
+
+static size_t columns_of(const struct rel_out *out)
+{
+    struct winsize size;
+
+    return ioctl(fileno(out->notes), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+/* Bytes of the first `columns` characters. */
+static size_t cut(const char *s, size_t columns)
+{
+    size_t n = 0;
+
+    for (; s[n]; n++)
+        if (((unsigned char)s[n] & 0xc0) != 0x80 && columns-- == 0)
+            break;
+    return n;
+}
+
+/* One line: a longer one could not be erased. */
+static void draw(struct rel_out *out, uint64_t done, uint64_t total)
+{
+    int64_t took_s = (rel_mono_ms() - out->step_began_ms) / 1000;
+    size_t columns = columns_of(out), used = STEP_COLUMNS;
+    rel_autofree char *detail = rel_escape(out->detail);
+    char tail[64] = "";
+
+    /* 100 % is said by the line that ends the step */
+    if (total && done < total)
+        snprintf(tail, sizeof(tail), "  %3u %%", (unsigned)(done * 100 / total));
+    if (took_s)
+        snprintf(tail + strlen(tail), sizeof(tail) - strlen(tail), "  %lld s", (long long)took_s);
+    used += strlen(tail) + 1;
+    fprintf(out->notes, ERASE "%s  ..  %s%-12s %.*s%s", paint(out, DIM), paint(out, RESET),
+            out->step, (int)(columns > used ? cut(detail, columns - used) : 0), detail, tail);
+    fflush(out->notes);
 }
 
 void rel_out_step_news(struct rel_out *out, const char *detail, uint64_t done, uint64_t total)
 {
     if (out->quiet || !out->step[0])
         return;
-    if (out->face == REL_FACE_JSON) {
+    if (out->face == REL_FACE_JSON && detail) {
         json_t *extra = json_object();
 
         if (total) {
@@ -99,19 +178,18 @@ void rel_out_step_news(struct rel_out *out, const char *detail, uint64_t done, u
         }
         note_progress(out, out->step, "running", detail, extra);
     } else if (out->face == REL_FACE_TERMINAL) {
-        fprintf(out->notes, ERASE "%s  ..  %s%-12s %s", paint(out, DIM), paint(out, RESET),
-                out->step, detail ? detail : "");
-        /* 100 % is said by the line that ends the step */
-        if (total && done < total)
-            fprintf(out->notes, " %3u %%", (unsigned)(done * 100 / total));
-        fflush(out->notes);
+        if (detail)
+            snprintf(out->detail, sizeof(out->detail), "%s", detail);
+        draw(out, done, total);
     }
 }
 
 void rel_out_step_line(struct rel_out *out, const char *step, const char *detail, bool ok,
                        int64_t took_ms)
 {
-    if (out->quiet)
+    rel_autofree char *shown = rel_escape(detail ? detail : "");
+
+    if (out->quiet || (out->silent_steps && out->face == REL_FACE_PLAIN))
         return;
     if (out->face == REL_FACE_JSON) {
         note_progress(out, step, ok ? "done" : "failed", detail,
@@ -119,8 +197,8 @@ void rel_out_step_line(struct rel_out *out, const char *step, const char *detail
         return;
     }
     fprintf(out->notes, "%s%s%s%s %-12s %s%s%lld ms\n", out->face == REL_FACE_TERMINAL ? ERASE : "",
-            paint(out, ok ? GREEN : RED), ok ? "  ok " : "fail ", paint(out, RESET), step,
-            detail ? detail : "", detail && *detail ? "  " : "", (long long)took_ms);
+            paint(out, ok ? GREEN : RED), ok ? "  ok " : "fail ", paint(out, RESET), step, shown,
+            *shown ? "  " : "", (long long)took_ms);
     fflush(out->notes);
 }
 
@@ -137,6 +215,8 @@ void rel_out_step_end(struct rel_out *out, bool ok, const char *detail)
 
 static void note_log(struct rel_out *out, const char *level, const char *colour, const char *text)
 {
+    rel_autofree char *shown = rel_escape(text);
+
     if (out->face == REL_FACE_JSON) {
         json_t *o = json_pack("{s:s, s:s}", "type", "log", "level", level);
 
@@ -147,7 +227,7 @@ static void note_log(struct rel_out *out, const char *level, const char *colour,
     if (out->face == REL_FACE_TERMINAL)
         fputs(ERASE, out->notes);
     fprintf(out->notes, "%s%s%s%s\n", paint(out, colour), *colour ? "warning: " : "",
-            paint(out, RESET), text);
+            paint(out, RESET), shown);
     fflush(out->notes);
 }
 
@@ -179,6 +259,8 @@ void rel_out_warn(struct rel_out *out, const char *fmt, ...)
 
 void rel_out_error(struct rel_out *out, const char *prog, const struct rel_err *err)
 {
+    rel_autofree char *shown = rel_escape(err->msg);
+
     rel_out_step_end(out, false, NULL);
     if (out->face == REL_FACE_JSON) {
         json_t *o = json_pack("{s:s, s:s, s:i}", "type", "error", "code", rel_code_name(err->code),
@@ -188,7 +270,7 @@ void rel_out_error(struct rel_out *out, const char *prog, const struct rel_err *
         note_json(out, o);
         return;
     }
-    fprintf(out->notes, "%s%s: %s%s\n", paint(out, RED), prog, paint(out, RESET), err->msg);
+    fprintf(out->notes, "%s%s: %s%s\n", paint(out, RED), prog, paint(out, RESET), shown);
     fflush(out->notes);
 }
 

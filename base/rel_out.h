@@ -3,9 +3,12 @@
  * faces.
  *
  *   terminal  a step line is drawn, redrawn and closed with its time; colour unless NO_COLOR
- *   plain     a line when a step ends; nothing is redrawn
+ *   plain     a line when a step ends, unless `silent_steps`; nothing is redrawn
  *   json      progress, log and error as one JSON object a line on stderr ("type": "progress",
  *             "log" or "error"); the result as one object on stdout
+ *
+ * A name of a file or a line of another program may hold anything: what is written for people is
+ * escaped here, so that none of it moves the cursor or looks like a line of ours.
  *
  * Only cmd/ makes one; libraries get a `struct rel_progress` and know nothing of faces.
  * One thread. */
@@ -26,9 +29,15 @@ struct rel_out {
     enum rel_face face;
     bool quiet; /* no progress and no log lines; results and errors stay */
     bool colour;
-    char step[128]; /* the open step, "" if none */
+    bool silent_steps; /* the plain face says nothing of steps that end well: set by a command whose
+                          steps are of interest only to who sits before it */
+    char step[128];    /* the open step, "" if none */
+    char detail[256];  /* its last news, for who asks again */
     int64_t step_began_ms;
 };
+
+/* A copy of `text` in which what is no printable UTF-8 is written as \n or \x1b. */
+char *rel_escape(const char *text);
 
 /* Picks the face: json when asked for, terminal when `notes` is one (isatty, TERM is not dumb),
  * plain otherwise. */
@@ -36,8 +45,9 @@ void rel_out_init(struct rel_out *out, FILE *result, FILE *notes, bool json, boo
 
 /* A step begins; an open one is closed as done. `detail` may be NULL. */
 void rel_out_step(struct rel_out *out, const char *step, const char *detail);
-/* News of the open step: redrawn on a terminal, silent in plain, a progress object in json.
- * `done` and `total` are in any one unit; total 0 means unknown. */
+/* News of the open step: redrawn on a terminal with the time it took so far, silent in plain, a
+ * progress object in json. `done` and `total` are in any one unit; total 0 means unknown. Without
+ * `detail` only the time is new: nothing in json. */
 void rel_out_step_news(struct rel_out *out, const char *detail, uint64_t done, uint64_t total);
 /* The open step ended well or badly; without an open step nothing happens. */
 void rel_out_step_end(struct rel_out *out, bool ok, const char *detail);

@@ -151,6 +151,21 @@ static void make_tables(struct parse *p, const struct cmd_verb *verb)
     add_long(p, &n, "quiet", false, OPT_QUIET);
 }
 
+static void set_value(struct cmd_ctx *ctx, int i, const char *value)
+{
+    const char *arg = ctx->verb->options[i].arg;
+    char *joined;
+
+    if (!arg || !strstr(arg, ",...") || !ctx->value[i]) {
+        ctx->value[i] = value;
+        return;
+    }
+    joined = rel_strf("%s,%s", ctx->value[i], value);
+    free(ctx->joined[i]);
+    ctx->joined[i] = joined;
+    ctx->value[i] = joined;
+}
+
 static int parse_one(struct cmd_ctx *ctx, struct parse *p, int c, char **argv, struct rel_err *e)
 {
     const struct cmd_verb *verb = ctx->verb;
@@ -168,7 +183,7 @@ static int parse_one(struct cmd_ctx *ctx, struct parse *p, int c, char **argv, s
                         argv[optind - 1], ctx->prog, verb->name);
     for (int i = 0; i < option_n(verb); i++)
         if (c == OPT_OWN + i || (verb->options[i].letter && c == verb->options[i].letter))
-            ctx->value[i] = optarg ? optarg : "";
+            set_value(ctx, i, optarg ? optarg : "");
     return 0;
 }
 
@@ -223,6 +238,7 @@ int cmd_main(const struct cmd_program *program, int argc, char **argv)
 {
     struct cmd_ctx ctx = {.prog = program->name};
     struct rel_err e = {0};
+    int status;
 
     signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of write, with a message */
     if (argc < 2) {
@@ -243,7 +259,10 @@ int cmd_main(const struct cmd_program *program, int argc, char **argv)
         rel_out_error(&ctx.out, program->name, &e);
         return REL_USAGE;
     }
-    return run_verb(&ctx, argc - 1, argv + 1);
+    status = run_verb(&ctx, argc - 1, argv + 1);
+    for (int i = 0; i < CMD_OPTION_MAX; i++)
+        free(ctx.joined[i]);
+    return status;
 }
 
 const char *cmd_get(const struct cmd_ctx *ctx, const char *option)

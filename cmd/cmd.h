@@ -11,7 +11,8 @@
 struct cmd_option {
     const char *name; /* without the dashes */
     char letter;      /* short form, or 0 */
-    const char *arg;  /* name of its argument in the help; NULL for a switch */
+    const char *arg; /* name of its argument in the help; NULL for a switch. "NAME,..." may be given
+                      * again: the arguments are joined by commas; else the last one counts */
     const char *help;
 };
 
@@ -25,6 +26,7 @@ struct cmd_ctx {
     int pos_n;
     int exit_status; /* of a run that returned 0; for verbs that pass another program's on */
     const char *value[CMD_OPTION_MAX]; /* by row of verb->options; "" for a switch that is set */
+    char *joined[CMD_OPTION_MAX];      /* owned: the values of options given many times */
 };
 
 struct cmd_verb {

@@ -188,7 +188,7 @@ static void the_three_faces_tell_the_same_story(void **state)
 
     (void)state;
     assert_string_equal(plain, "  ok  boot         generation 2  12 ms\n"
-                               "warning: odd \xff byte\n"
+                               "warning: odd \\xff byte\n"
                                "42\n"
                                "relpack: no project\n");
     assert_string_equal(
@@ -198,6 +198,35 @@ static void the_three_faces_tell_the_same_story(void **state)
         "{\"level\":\"warning\",\"message\":\"odd \\\\xff byte\",\"type\":\"log\"}\n"
         "{\"answer\":42}\n"
         "{\"code\":\"bad_input\",\"exit\":2,\"message\":\"no project\",\"type\":\"error\"}\n");
+}
+
+/* What a hostile file name could try: another line, a cursor movement, C1 controls, writing from
+ * right to left, broken and overlong UTF-8. What a person writes stays. */
+static void nothing_that_is_shown_moves_the_cursor(void **state)
+{
+    static const struct {
+        const char *raw, *shown;
+    } cases[] = {
+        {"plain", "plain"},
+        {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
+        {"a\nrelpack: done", "a\\nrelpack: done"},
+        {"\033[2J\r", "\\x1b[2J\\x0d"},
+        {"\xc2\x9b"
+         "2J",
+         "\\xc2\\x9b"
+         "2J"},
+        {"\xe2\x80\xae", "\\xe2\\x80\\xae"},
+        {"\xc0\xaf", "\\xc0\\xaf"},
+        {"\xed\xa0\x80", "\\xed\\xa0\\x80"},
+        {"cut \xe2\x82", "cut \\xe2\\x82"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        rel_autofree char *shown = rel_escape(cases[i].raw);
+
+        assert_string_equal(shown, cases[i].shown);
+    }
 }
 
 int main(void)
@@ -215,6 +244,7 @@ int main(void)
                                         remove_dir),
         cmocka_unit_test(a_time_is_written_as_iso_8601),
         cmocka_unit_test(the_three_faces_tell_the_same_story),
+        cmocka_unit_test(nothing_that_is_shown_moves_the_cursor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
