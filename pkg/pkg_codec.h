@@ -15,9 +15,10 @@ struct pkg_packer;
 enum { PKG_GZIP_DIGEST_AT = 16, PKG_ZSTD_SKIP_MAGIC = 0x184D2A5E };
 
 struct pkg_codec {
-    const char *id;      /* another one whenever the same segment may give other bytes */
-    size_t segment_len;  /* of the stream, at most */
-    bool digest_in_head; /* else it follows the tail */
+    const char *id;       /* another one whenever the same segment may give other bytes */
+    size_t segment_len;   /* of the stream, at most */
+    unsigned threads_max; /* each holds one segment and the tables of its packer */
+    bool digest_in_head;  /* else it follows the tail */
     struct pkg_packer *(*packer_new)(void);
     void (*packer_free)(struct pkg_packer *packer);
     void (*pack)(struct pkg_packer *packer, const void *p, size_t n, struct rel_buf *out);

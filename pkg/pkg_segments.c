@@ -132,6 +132,8 @@ int pkg_segments_begin(int fd, enum pkg_format format, struct pkg_segments **s, 
     made->fd = fd;
     made->codec = pkg_codec_of(format);
     made->cache = pkg_cache_open();
+    if (wanted > made->codec->threads_max)
+        wanted = made->codec->threads_max;
     made->ring_n = 2 * (size_t)wanted;
     pkg_digest_init(&made->digest);
     pthread_mutex_init(&made->lock, NULL);
