@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pkg/pkg_elf.h"
+
+#include <gelf.h>
+#include <string.h>
+
+/* What a file may ask for at most: far beyond any real one. */
+enum { NEEDED_MAX = 1024, NAME_MAX_LEN = 4096, SECTIONS_MAX = 65536, HEADERS_MAX = 1024 };
+
+bool pkg_elf_is(const void *data, size_t len)
+{
+    return len >= SELFMAG && !memcmp(data, ELFMAG, SELFMAG);
+}
+
+static int broken(const char *name, const char *what, struct rel_err *e)
+{
+    return rel_fail(e, REL_E_INPUT, 0, "%s: not a whole ELF file: %s", name, what);
+}
+
+static void end_p(Elf **elf)
+{
+    elf_end(*elf);
+}
+#define autoelf __attribute__((cleanup(end_p)))
+
+/* A string of a string table, or NULL; copied. */
+static char *dup_string(Elf *elf, size_t table, size_t at)
+{
+    const char *s = elf_strptr(elf, table, at);
+
+    return s && *s && strlen(s) < NAME_MAX_LEN ? rel_xstrdup(s) : NULL;
+}
+
+static void set(char **field, char *value)
+{
+    if (!value)
+        return;
+    free(*field);
+    *field = value;
+}
+
+static int read_dynamic(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct pkg_elf *out)
+{
+    Elf_Data *data = elf_getdata(scn, NULL);
+    GElf_Dyn dyn;
+    bool runpath = false;
+
+    for (int i = 0; data && gelf_getdyn(data, i, &dyn) && dyn.d_tag != DT_NULL; i++) {
+        if (dyn.d_tag == DT_SONAME)
+            set(&out->soname, dup_string(elf, sh->sh_link, dyn.d_un.d_val));
+        if (dyn.d_tag == DT_RUNPATH || (dyn.d_tag == DT_RPATH && !runpath))
+            set(&out->runpath, dup_string(elf, sh->sh_link, dyn.d_un.d_val));
+        runpath |= dyn.d_tag == DT_RUNPATH;
+        if (dyn.d_tag == DT_NEEDED) {
+            char *name = dup_string(elf, sh->sh_link, dyn.d_un.d_val);
+
+            if (!name || out->needed_n == NEEDED_MAX) {
+                free(name);
+                return -1;
+            }
+            out->needed = rel_xrealloc(out->needed, out->needed_n + 1, sizeof(*out->needed));
+            out->needed[out->needed_n++] = name;
+        }
+    }
+    return 0;
+}
+
+/* "2.9" before "2.36". */
+static bool is_newer(const char *a, const char *b)
+{
+    return !b || strverscmp(a, b) > 0;
+}
+
+/* What is asked of which library in which version: Elf_Verneed, each with its Elf_Vernaux. */
+static void read_versions(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct pkg_elf *out)
+{
+    Elf_Data *data = elf_getdata(scn, NULL);
+    GElf_Verneed need;
+    int at = 0;
+
+    for (int i = 0; data && i < NEEDED_MAX && gelf_getverneed(data, at, &need); i++) {
+        int aux_at = at + (int)need.vn_aux;
+        GElf_Vernaux aux;
+
+        for (int j = 0; j < need.vn_cnt && j < NEEDED_MAX; j++) {
+            const char *v = gelf_getvernaux(data, aux_at, &aux)
+                                ? elf_strptr(elf, sh->sh_link, aux.vna_name)
+                                : NULL;
+
+            if (v && !strncmp(v, "GLIBC_2", 7) && strlen(v) < 32 && is_newer(v + 6, out->glibc))
+                set(&out->glibc, rel_xstrdup(v + 6));
+            if (!v || !aux.vna_next)
+                break;
+            aux_at += (int)aux.vna_next;
+        }
+        if (!need.vn_next)
+            break;
+        at += (int)need.vn_next;
+    }
+}
+
+static int read_interp(Elf *elf, const char *data, size_t len, struct pkg_elf *out)
+{
+    size_t n;
+
+    if (elf_getphdrnum(elf, &n) < 0)
+        return -1;
+    for (size_t i = 0; i < n && i < HEADERS_MAX; i++) {
+        GElf_Phdr ph;
+
+        if (!gelf_getphdr(elf, (int)i, &ph))
+            return -1;
+        if (ph.p_type != PT_INTERP)
+            continue;
+        if (ph.p_offset > len || ph.p_filesz > len - ph.p_offset || !ph.p_filesz ||
+            ph.p_filesz > NAME_MAX_LEN || data[ph.p_offset + ph.p_filesz - 1])
+            return -1;
+        set(&out->interp, rel_xstrdup(data + ph.p_offset));
+    }
+    return 0;
+}
+
+static int read_sections(Elf *elf, struct pkg_elf *out)
+{
+    Elf_Scn *scn = NULL;
+
+    for (int i = 0; i < SECTIONS_MAX && (scn = elf_nextscn(elf, scn)); i++) {
+        GElf_Shdr sh;
+
+        if (!gelf_getshdr(scn, &sh))
+            return -1;
+        if (sh.sh_type == SHT_DYNAMIC && read_dynamic(elf, scn, &sh, out) < 0)
+            return -1;
+        if (sh.sh_type == SHT_GNU_verneed)
+            read_versions(elf, scn, &sh, out);
+    }
+    return 0;
+}
+
+int pkg_elf_parse(const void *data, size_t len, const char *name, struct pkg_elf *elf,
+                  struct rel_err *e)
+{
+    __attribute__((cleanup(pkg_elf_fini))) struct pkg_elf made = {0};
+    autoelf Elf *file = NULL;
+    GElf_Ehdr head;
+
+    if (!pkg_elf_is(data, len))
+        return broken(name, "it does not begin as one", e);
+    elf_version(EV_CURRENT);
+    /* It is only read: libelf copies what it has to convert. */
+    file = elf_memory((char *)(uintptr_t)data, len);
+    if (!file || elf_kind(file) != ELF_K_ELF || !gelf_getehdr(file, &head))
+        return broken(name, "its header is wrong", e);
+    made.machine = head.e_machine;
+    made.bits = head.e_ident[EI_CLASS] == ELFCLASS64 ? 64 : 32;
+    made.big_endian = head.e_ident[EI_DATA] == ELFDATA2MSB;
+    if (head.e_phoff > len || head.e_shoff > len)
+        return broken(name, "it is cut short", e);
+    if (read_interp(file, data, len, &made) < 0 || read_sections(file, &made) < 0)
+        return broken(name, "its tables are wrong", e);
+    made.shared = head.e_type == ET_DYN && !made.interp;
+    *elf = made;
+    made = (struct pkg_elf){0};
+    return 0;
+}
+
+void pkg_elf_fini(struct pkg_elf *elf)
+{
+    for (size_t i = 0; i < elf->needed_n; i++)
+        free(elf->needed[i]);
+    free(elf->needed);
+    free(elf->interp);
+    free(elf->soname);
+    free(elf->runpath);
+    free(elf->glibc);
+    *elf = (struct pkg_elf){0};
+}
+
+const char *pkg_elf_machine_name(uint16_t machine, char buf[16])
+{
+    static const struct {
+        uint16_t machine;
+        const char *name;
+    } names[] = {{EM_X86_64, "x86_64"}, {EM_AARCH64, "aarch64"}, {EM_386, "i686"},
+                 {EM_ARM, "arm"},       {EM_RISCV, "riscv"},     {EM_PPC64, "powerpc64"},
+                 {EM_S390, "s390x"},    {EM_MIPS, "mips"}};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (names[i].machine == machine)
+            return names[i].name;
+    snprintf(buf, 16, "machine %u", machine);
+    return buf;
+}
