@@ -324,6 +324,13 @@ void rel_progress_news(const struct rel_progress *p, const char *detail, uint64_
         p->news(p->ctx, detail, done, total);
 }
 
+int rel_progress_check(const struct rel_progress *p, struct rel_err *e)
+{
+    if (p && p->stopped && p->stopped(p->ctx))
+        return rel_fail(e, REL_E_INTERRUPTED, 0, "interrupted");
+    return 0;
+}
+
 void rel_progress_warn(const struct rel_progress *p, const char *fmt, ...)
 {
     rel_autofree char *text = NULL;

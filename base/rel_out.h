@@ -65,11 +65,13 @@ void rel_out_error(struct rel_out *out, const char *prog, const struct rel_err *
 REL_MUST_USE int rel_out_result(struct rel_out *out, const json_t *json, const char *text,
                                 struct rel_err *e);
 
-/* What a library that takes long is given. Every member may be NULL. */
+/* What a library that takes long is given. Every member may be NULL. `stopped` is asked from any
+ * thread. */
 struct rel_progress {
     void (*step)(void *ctx, const char *step, const char *detail);
     void (*news)(void *ctx, const char *detail, uint64_t done, uint64_t total);
     void (*warn)(void *ctx, const char *text);
+    bool (*stopped)(void *ctx);
     void *ctx;
 };
 
@@ -77,6 +79,8 @@ struct rel_progress rel_out_progress(struct rel_out *out);
 void rel_progress_step(const struct rel_progress *p, const char *step, const char *detail);
 void rel_progress_news(const struct rel_progress *p, const char *detail, uint64_t done,
                        uint64_t total);
+/* REL_E_INTERRUPTED once the user wants it to stop: asked between the parts of long work. */
+REL_MUST_USE int rel_progress_check(const struct rel_progress *p, struct rel_err *e);
 void rel_progress_warn(const struct rel_progress *p, const char *fmt, ...) REL_PRINTF(2, 3);
 
 #endif

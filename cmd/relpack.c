@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd.h"
+#include "cmd/cmd_signal.h"
 
 extern const struct cmd_verb cmd_relpack_init, cmd_relpack_build, cmd_relpack_script,
     cmd_relpack_beam;
@@ -16,6 +17,9 @@ int main(int argc, char **argv)
             "working directory.\n",
         .verbs = verbs,
     };
+    int status = cmd_main(&program, argc, argv);
 
-    return cmd_main(&program, argc, argv);
+    if (status != REL_DONE)
+        cmd_signal_raise();
+    return status;
 }

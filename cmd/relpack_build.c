@@ -7,9 +7,12 @@
 
 #include "base/rel_io.h"
 #include "cmd/cmd.h"
+#include "cmd/cmd_signal.h"
 #include "pkg/pkg_build.h"
 
 extern const struct cmd_verb cmd_relpack_build;
+
+enum { WARNINGS = 10 }; /* of one check: more of them say nothing more */
 
 /* Beside relpack, or where a package puts helpers: PREFIX/lib/relpack/relctl. */
 static int find_relctl(char **relctl, struct rel_err *e)
@@ -38,6 +41,37 @@ static int read_format(struct cmd_ctx *ctx, enum pkg_format *format, struct rel_
     return 0;
 }
 
+/* A name that is not UTF-8 is left out: the text tells it, escaped. */
+static json_t *findings_json(const struct pkg_findings *fs)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < fs->n; i++) {
+        const struct pkg_finding *f = &fs->v[i];
+        rel_autofree char *text = rel_escape(f->text);
+        json_t *file = f->file ? json_string(f->file) : NULL;
+
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o*}", "code", pkg_check_name(f->code),
+                                              "text", text, "file", file));
+    }
+    return list;
+}
+
+static int read_checks(struct cmd_ctx *ctx, struct pkg_build *build, struct rel_err *e)
+{
+    const char *allow = cmd_get(ctx, "allow");
+
+    build->target_glibc = cmd_get(ctx, "target-glibc");
+    if (build->target_glibc && !pkg_check_is_glibc(build->target_glibc))
+        return rel_fail(e, REL_E_USAGE, 0, "--target-glibc: '%s' is no version, say 2.31",
+                        build->target_glibc);
+    if (allow && pkg_check_allow(allow, &build->allow, e) < 0) {
+        e->code = REL_E_USAGE;
+        return -1;
+    }
+    return 0;
+}
+
 static int show(struct cmd_ctx *ctx, const struct pkg_built *built, struct rel_err *e)
 {
     rel_autofree char *text = rel_strf("%s\n", built->path);
@@ -50,6 +84,7 @@ static int show(struct cmd_ctx *ctx, const struct pkg_built *built, struct rel_e
         return rel_fail(e, REL_E_INTERNAL, 0, "the path %s is not UTF-8", built->path);
     if (built->bytes)
         json_object_set_new(doc, "bytes", json_integer((json_int_t)built->bytes));
+    json_object_set_new(doc, "findings", findings_json(&built->findings));
     rel_out_step_end(&ctx->out, true, NULL);
     return rel_out_result(&ctx->out, doc, text, e);
 }
@@ -64,10 +99,16 @@ static int run(struct cmd_ctx *ctx, struct rel_err *e)
         .tar = cmd_has(ctx, "tar"),
         .compile = !cmd_has(ctx, "no-compile"),
         .no_erts = cmd_has(ctx, "no-erts"),
+        .strict = cmd_has(ctx, "strict"),
+        .warnings = ctx->out.face == REL_FACE_JSON ? 0 : WARNINGS,
         .progress = rel_out_progress(&ctx->out),
     };
 
-    if (read_format(ctx, &build.format, e) < 0 || find_relctl(&relctl, e) < 0)
+    ctx->out.silent_steps = true;
+    build.progress.stopped = cmd_signal_stopped;
+    cmd_signal_catch();
+    if (read_format(ctx, &build.format, e) < 0 || read_checks(ctx, &build, e) < 0 ||
+        find_relctl(&relctl, e) < 0)
         return -1;
     build.relctl = relctl;
     return pkg_build(&build, &built, e) < 0 ? -1 : show(ctx, &built, e);
@@ -79,6 +120,9 @@ static const struct cmd_option options[] = {
     {"no-compile", 0, NULL, "take what is compiled already"},
     {"format", 0, "gz|zst", "compression of the tarball (default gz)"},
     {"no-erts", 0, NULL, "leave out the VM and the applications of OTP: the host has them"},
+    {"allow", 0, "CODE,...", "leave out a check, or all of them (docs/checks.md)"},
+    {"strict", 0, NULL, "what a check finds is an error"},
+    {"target-glibc", 0, "X.Y", "the oldest C library that native code must run on"},
     {0},
 };
 

@@ -146,7 +146,7 @@ static int write_entries(const struct pkg_entries *es, int fd, enum pkg_format f
     if (writer_begin(&w, fd, format, e) < 0)
         return -1;
     for (size_t i = 0; i < es->n; i++) {
-        if (put_entry(&w, &es->v[i], e) < 0)
+        if (rel_progress_check(progress, e) < 0 || put_entry(&w, &es->v[i], e) < 0)
             return -1;
         if (100 * i / es->n != 100 * (i + 1) / es->n)
             rel_progress_news(progress, es->v[i].path, i + 1, es->n);

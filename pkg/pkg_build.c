@@ -20,6 +20,7 @@ void pkg_built_fini(struct pkg_built *built)
     free(built->name);
     free(built->vsn);
     free(built->erts_vsn);
+    pkg_findings_fini(&built->findings);
     *built = (struct pkg_built){0};
 }
 
@@ -229,7 +230,8 @@ undo:
     return -1;
 }
 
-static int write_tree(const struct pkg_entries *es, const char *path, struct rel_err *e)
+static int write_tree(const struct pkg_entries *es, const char *path,
+                      const struct rel_progress *progress, struct rel_err *e)
 {
     const char *slash = strrchr(path, '/');
     rel_autofree char *made = rel_strf("%.*s/.%s.XXXXXX", (int)(slash - path), path, slash + 1);
@@ -237,7 +239,7 @@ static int write_tree(const struct pkg_entries *es, const char *path, struct rel
 
     if (!mkdtemp(made))
         return rel_fail(e, REL_E_IO, errno, "create a folder beside %s", path);
-    if (chmod(made, 0755) == 0 && pkg_entries_write_tree(es, made, e) == 0 &&
+    if (chmod(made, 0755) == 0 && pkg_entries_write_tree(es, made, progress, e) == 0 &&
         replace_tree(made, path, e) == 0)
         return 0;
     if (rel_remove_tree(AT_FDCWD, made, &ignored) < 0)
@@ -268,10 +270,26 @@ static int write_output(const struct pkg_entries *es, const struct pkg_build *bu
     if (build->tar)
         status = pkg_archive_write_entries(es, path, build->format, &build->progress, e);
     else
-        status = write_tree(es, path, e);
+        status = write_tree(es, path, &build->progress, e);
     if (status < 0 && !existed)
         rmdir(output);
     return status;
+}
+
+/* What is to be packed, as it is now: nothing is written yet. */
+static int check(const struct pkg_check *check, const struct pkg_build *build,
+                 struct pkg_findings *findings, struct rel_err *e)
+{
+    struct pkg_check_report report = {
+        .strict = build->strict, .lines = build->warnings, .progress = &build->progress};
+    pkg_autofindings struct pkg_findings found = {0};
+
+    rel_progress_step(&build->progress, "check", NULL);
+    if (pkg_check_run(check, &found, e) < 0 || pkg_check_tell(&found, &report, e) < 0)
+        return -1;
+    *findings = found;
+    found = (struct pkg_findings){0};
+    return 0;
 }
 
 static int assemble(struct pkg_project *p, const struct pkg_build *build, const char *output,
@@ -280,9 +298,17 @@ static int assemble(struct pkg_project *p, const struct pkg_build *build, const 
     pkg_autolib struct pkg_lib *lib = NULL;
     pkg_autorel struct pkg_rel *rel = NULL;
     pkg_autoentries struct pkg_entries es = {0};
+    pkg_autosurvey struct pkg_survey survey = {0};
+    pkg_autofindings struct pkg_findings findings = {0};
     rel_autofree char *path = NULL;
     struct pkg_otp otp;
     struct pkg_assemble how = {.otp = &otp, .relctl = build->relctl, .progress = &build->progress};
+    struct pkg_check checks = {.project = p,
+                               .otp = &otp,
+                               .entries = &es,
+                               .survey = &survey,
+                               .target_glibc = build->target_glibc,
+                               .allow = p->allow | build->allow};
     struct stat st;
 
     rel_progress_step(&build->progress, "resolve", NULL);
@@ -294,6 +320,12 @@ static int assemble(struct pkg_project *p, const struct pkg_build *build, const 
         return -1;
     pkg_entries_sort(&es);
     if (pkg_entries_check(&es, e) < 0)
+        return -1;
+    if (pkg_survey_entries(&es, &build->progress, &survey, e) < 0)
+        return -1;
+    checks.rel = rel;
+    checks.lib = lib;
+    if (check(&checks, build, &findings, e) < 0)
         return -1;
     path = output_path(p, build, output);
     if (write_output(&es, build, output, path, e) < 0)
@@ -307,6 +339,8 @@ static int assemble(struct pkg_project *p, const struct pkg_build *build, const 
         .bytes = build->tar && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0,
     };
     built->path = rel_steal(&path);
+    built->findings = findings;
+    findings = (struct pkg_findings){0};
     return 0;
 }
 

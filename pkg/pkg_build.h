@@ -5,6 +5,7 @@
 #define PKG_BUILD_H
 
 #include "pkg/pkg_archive.h"
+#include "pkg/pkg_check.h"
 #include "pkg/pkg_project.h"
 
 struct pkg_build {
@@ -14,7 +15,11 @@ struct pkg_build {
     enum pkg_format format;
     bool compile;
     bool no_erts;
-    const char *relctl; /* the program that goes along as bin/relctl */
+    const char *relctl;       /* the program that goes along as bin/relctl */
+    uint32_t allow;           /* checks that are left out, beside those of relpack.json */
+    bool strict;              /* a finding refuses the release */
+    size_t warnings;          /* lines for one check, at most; 0: all */
+    const char *target_glibc; /* of the oldest host, "2.31"; NULL: that of the VM */
     struct rel_progress progress;
 };
 
@@ -24,6 +29,7 @@ struct pkg_built {
     enum pkg_project_kind kind;
     size_t app_n;
     uint64_t bytes; /* of the tarball; 0 for a tree */
+    struct pkg_findings findings;
 };
 void pkg_built_fini(struct pkg_built *built);
 

@@ -8,6 +8,7 @@
 
 #include "base/rel_io.h"
 #include "base/rel_json.h"
+#include "pkg/pkg_check.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -236,6 +237,23 @@ static int read_erts_dir(struct config *c, const json_t *v, struct rel_err *e)
     return 0;
 }
 
+static int read_allow(struct config *c, const json_t *v, struct rel_err *e)
+{
+    const json_t *item;
+    size_t i;
+
+    if (!json_is_array(v))
+        return wrong(c, "must be a list of checks", e);
+    json_array_foreach (v, i, item) {
+        if (!json_is_string(item))
+            return wrong(c, "must be a list of checks", e);
+        if (pkg_check_allow(json_string_value(item), &c->p->allow, e) < 0)
+            return rel_wrap(e, "%s:%d", c->file,
+                            rel_json_line(c->text, rel_json_find_key(c->text, c->key, 1)));
+    }
+    return 0;
+}
+
 /* "$schema" is for editors. */
 static int skip_schema(struct config *c, const json_t *v, struct rel_err *e)
 {
@@ -246,12 +264,19 @@ static const struct {
     const char *key;
     int (*read)(struct config *c, const json_t *v, struct rel_err *e);
 } keys[] = {
-    {"$schema", skip_schema},          {"name", read_name},
-    {"version", read_version},         {"applications", read_applications},
-    {"lib_dirs", read_lib_dirs},       {"sys_config", read_sys_config},
-    {"vm_args", read_vm_args},         {"env_sh", read_env_sh},
-    {"overlay", read_overlay},         {"include_erts", read_include_erts},
-    {"strip_beams", read_strip_beams}, {"erts_dir", read_erts_dir},
+    {"$schema", skip_schema},
+    {"name", read_name},
+    {"version", read_version},
+    {"applications", read_applications},
+    {"lib_dirs", read_lib_dirs},
+    {"sys_config", read_sys_config},
+    {"vm_args", read_vm_args},
+    {"env_sh", read_env_sh},
+    {"overlay", read_overlay},
+    {"include_erts", read_include_erts},
+    {"strip_beams", read_strip_beams},
+    {"erts_dir", read_erts_dir},
+    {"allow", read_allow},
 };
 
 static int read_key(struct config *c, const char *key, const json_t *v, struct rel_err *e)

@@ -301,28 +301,31 @@ static int write_file(int dir_fd, const struct pkg_entry *entry, struct rel_err 
     return 0;
 }
 
-int pkg_entries_write_tree(const struct pkg_entries *es, const char *dir, struct rel_err *e)
+static int write_entry(int dir_fd, const struct pkg_entry *entry, struct rel_err *e)
+{
+    if (make_parent(dir_fd, entry->path, e) < 0)
+        return -1;
+    if (entry->kind == PKG_ENTRY_DIR)
+        return rel_is_dir(dir_fd, entry->path) ? 0 : rel_mkdirs(dir_fd, entry->path, 0755, e);
+    if (entry->kind != PKG_ENTRY_LINK)
+        return write_file(dir_fd, entry, e);
+    if (symlinkat(entry->source, dir_fd, entry->path) < 0)
+        return rel_fail(e, REL_E_IO, errno, "create %s", entry->path);
+    return 0;
+}
+
+int pkg_entries_write_tree(const struct pkg_entries *es, const char *dir,
+                           const struct rel_progress *progress, struct rel_err *e)
 {
     rel_autoclose int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (dir_fd < 0)
         return rel_fail(e, REL_E_IO, errno, "open the folder %s", dir);
     for (size_t i = 0; i < es->n; i++) {
-        const struct pkg_entry *entry = &es->v[i];
-        int rc;
-
-        if (make_parent(dir_fd, entry->path, e) < 0)
+        if (rel_progress_check(progress, e) < 0 || write_entry(dir_fd, &es->v[i], e) < 0)
             return -1;
-        if (entry->kind == PKG_ENTRY_DIR)
-            rc = rel_is_dir(dir_fd, entry->path) ? 0 : rel_mkdirs(dir_fd, entry->path, 0755, e);
-        else if (entry->kind == PKG_ENTRY_LINK)
-            rc = symlinkat(entry->source, dir_fd, entry->path) < 0
-                     ? rel_fail(e, REL_E_IO, errno, "create %s", entry->path)
-                     : 0;
-        else
-            rc = write_file(dir_fd, entry, e);
-        if (rc < 0)
-            return -1;
+        if (100 * i / es->n != 100 * (i + 1) / es->n)
+            rel_progress_news(progress, es->v[i].path, i + 1, es->n);
     }
     return rel_sync_tree(AT_FDCWD, dir, e);
 }

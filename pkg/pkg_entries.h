@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/rel_err.h"
+#include "base/rel_out.h"
 
 enum pkg_entry_kind {
     PKG_ENTRY_FILE,  /* content is that of the file `source` */
@@ -72,6 +73,6 @@ REL_MUST_USE int pkg_entry_content(const struct pkg_entry *entry, char **data, s
 
 /* Writes them as a tree into the existing, empty folder `dir`. On failure a part may lie there. */
 REL_MUST_USE int pkg_entries_write_tree(const struct pkg_entries *es, const char *dir,
-                                        struct rel_err *e);
+                                        const struct rel_progress *progress, struct rel_err *e);
 
 #endif

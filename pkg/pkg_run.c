@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/rel_clock.h"
@@ -14,7 +15,12 @@
 
 extern char **environ;
 
-enum { SHOWN_LINES = 25, OUTPUT_MAX = 64 << 20 };
+enum {
+    SHOWN_LINES = 25,
+    OUTPUT_MAX = 64 << 20,
+    TICK_MS = 500,   /* how often a silent program's time is shown, and a stop is looked for */
+    MERCY_MS = 5000, /* to end by itself when asked */
+};
 
 /* environ with `add` in place of the entries of the same names. */
 static char **merge_env(const char *const *add)
@@ -83,35 +89,61 @@ static void tell_lines(const struct pkg_run *run, const struct rel_buf *out, siz
     }
 }
 
+/* Waits for the next output: its end is *ended. */
+static int read_some(const struct pkg_run *run, int fd, struct rel_buf *out, bool *ended,
+                     struct rel_err *e)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int ready = poll(&p, 1, TICK_MS);
+    char part[1 << 14];
+    ssize_t n;
+
+    if (ready < 0 && errno != EINTR)
+        return rel_fail(e, REL_E_IO, errno, "wait for %s", run->argv[0]);
+    if (ready == 0)
+        rel_progress_news(run->progress, NULL, 0, 0);
+    if (ready <= 0)
+        return 0;
+    n = read(fd, part, sizeof(part));
+    if (n < 0 && errno != EINTR)
+        return rel_fail(e, REL_E_IO, errno, "read the output of %s", run->argv[0]);
+    *ended = n == 0;
+    if (n > 0 && out->len < OUTPUT_MAX)
+        rel_buf_add(out, part, (size_t)n);
+    return 0;
+}
+
 static int read_output(const struct pkg_run *run, int fd, struct rel_buf *out, struct rel_err *e)
 {
     int64_t until_ms = rel_mono_ms() + run->timeout_ms;
     size_t told = out->len;
-    char part[1 << 14];
+    bool ended = false;
 
-    for (;;) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        int ready = poll(&p, 1, rel_left_ms(until_ms));
-        ssize_t n;
-
-        if (ready < 0 && errno == EINTR)
-            continue;
-        if (ready < 0)
-            return rel_fail(e, REL_E_IO, errno, "wait for %s", run->argv[0]);
-        if (ready == 0)
+    while (!ended) {
+        if (rel_progress_check(run->progress, e) < 0)
+            return -1;
+        if (!rel_left_ms(until_ms))
             return rel_fail(e, REL_E_TIMEOUT, 0, "%s took longer than %d s", run->argv[0],
                             run->timeout_ms / 1000);
-        n = read(fd, part, sizeof(part));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return rel_fail(e, REL_E_IO, errno, "read the output of %s", run->argv[0]);
-        if (n == 0)
-            return 0;
-        if (out->len < OUTPUT_MAX)
-            rel_buf_add(out, part, (size_t)n);
+        if (read_some(run, fd, out, &ended, e) < 0)
+            return -1;
         tell_lines(run, out, &told);
     }
+    return 0;
+}
+
+/* Asked first: a compiler that is killed may leave half a file. A pidfd becomes readable when the
+ * process ends (pidfd_open(2)); without one it is killed at once. */
+static void end_group(pid_t pid)
+{
+    rel_autoclose int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    int64_t until_ms = rel_mono_ms() + MERCY_MS;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    if (fd >= 0 && kill(-pid, SIGTERM) == 0)
+        while (rel_left_ms(until_ms) && poll(&p, 1, rel_left_ms(until_ms)) < 0 && errno == EINTR)
+            ;
+    kill(-pid, SIGKILL);
 }
 
 static void tell_end(const struct pkg_run *run, const struct rel_buf *out)
@@ -147,7 +179,7 @@ int pkg_run(const struct pkg_run *run, struct rel_buf *out, struct rel_err *e)
     close(rel_steal_fd(&to));
     result = read_output(run, from, out, e);
     if (result < 0)
-        kill(-pid, SIGKILL);
+        end_group(pid);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     if (result < 0)

@@ -57,6 +57,7 @@ const struct pkg_file *pkg_survey_find(const struct pkg_survey *s, const char *p
 struct entries_job {
     struct pkg_entries *es;
     struct pkg_survey *s;
+    const struct rel_progress *progress;
 };
 
 /* A large file is read block by block; only of a program more than its first bytes is of interest,
@@ -99,6 +100,8 @@ static int look_at_entry(void *ctx, size_t i, struct rel_err *e)
     rel_autofree char *data = NULL;
     size_t len;
 
+    if (rel_progress_check(job->progress, e) < 0)
+        return -1;
     f->path = rel_xstrdup(entry->path);
     f->mode = entry->mode;
     if (entry->kind == PKG_ENTRY_DIR) {
@@ -130,7 +133,7 @@ int pkg_survey_entries(struct pkg_entries *es, const struct rel_progress *p, str
     pkg_autosurvey struct pkg_survey made = {.v = rel_xcalloc(es->n + 1, sizeof(*made.v)),
                                              .n = es->n,
                                              .origin = rel_xstrdup("the release")};
-    struct entries_job job = {.es = es, .s = &made};
+    struct entries_job job = {.es = es, .s = &made, .progress = p};
 
     rel_progress_step(p, "read", NULL);
     if (pkg_parallel(es->n, look_at_entry, &job, e) < 0)

@@ -245,7 +245,7 @@ static void a_tree_comes_back_as_it_was(void **state)
 
     fill(&es, false);
     assert_int_equal(mkdir(tree, 0755), 0);
-    assert_int_equal(pkg_entries_write_tree(&es, tree, &e), 0);
+    assert_int_equal(pkg_entries_write_tree(&es, tree, NULL, &e), 0);
     assert_int_equal(pkg_archive_write(tree, p->tar, NULL, &e), 0);
     assert_int_equal(pkg_archive_unpack(p->tar, p->out, NULL, NULL, &e), 0);
     assert_int_equal(readlink(link, to, sizeof(to)), 1);
