@@ -129,7 +129,8 @@ static const struct cmd_option options[] = {
 const struct cmd_verb cmd_relpack_build = {
     .name = "build",
     .summary = "build the release of a project",
-    .usage = "[DIR] [--tar] [--output DIR] [--no-compile] [--format gz|zst] [--no-erts]",
+    .usage = "[DIR] [--tar] [--output DIR] [--no-compile] [--format gz|zst] [--no-erts] "
+             "[--allow CODE,...] [--strict] [--target-glibc X.Y]",
     .options = options,
     .pos_max = 1,
     .run = run,
