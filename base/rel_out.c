@@ -301,6 +301,11 @@ static void on_news(void *ctx, const char *detail, uint64_t done, uint64_t total
     rel_out_step_news(ctx, detail, done, total);
 }
 
+static void on_end(void *ctx, const char *detail)
+{
+    rel_out_step_end(ctx, true, detail);
+}
+
 static void on_warn(void *ctx, const char *text)
 {
     rel_out_warn(ctx, "%s", text);
@@ -308,7 +313,8 @@ static void on_warn(void *ctx, const char *text)
 
 struct rel_progress rel_out_progress(struct rel_out *out)
 {
-    return (struct rel_progress){.step = on_step, .news = on_news, .warn = on_warn, .ctx = out};
+    return (struct rel_progress){
+        .step = on_step, .news = on_news, .end = on_end, .warn = on_warn, .ctx = out};
 }
 
 void rel_progress_step(const struct rel_progress *p, const char *step, const char *detail)
@@ -322,6 +328,19 @@ void rel_progress_news(const struct rel_progress *p, const char *detail, uint64_
 {
     if (p && p->news)
         p->news(p->ctx, detail, done, total);
+}
+
+void rel_progress_end(const struct rel_progress *p, const char *fmt, ...)
+{
+    rel_autofree char *detail = NULL;
+    va_list ap;
+
+    if (!p || !p->end)
+        return;
+    va_start(ap, fmt);
+    detail = rel_vstrf(fmt, ap);
+    va_end(ap);
+    p->end(p->ctx, detail);
 }
 
 int rel_progress_check(const struct rel_progress *p, struct rel_err *e)

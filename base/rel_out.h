@@ -70,6 +70,7 @@ REL_MUST_USE int rel_out_result(struct rel_out *out, const json_t *json, const c
 struct rel_progress {
     void (*step)(void *ctx, const char *step, const char *detail);
     void (*news)(void *ctx, const char *detail, uint64_t done, uint64_t total);
+    void (*end)(void *ctx, const char *detail); /* of the open step, which went well */
     void (*warn)(void *ctx, const char *text);
     bool (*stopped)(void *ctx);
     void *ctx;
@@ -79,6 +80,7 @@ struct rel_progress rel_out_progress(struct rel_out *out);
 void rel_progress_step(const struct rel_progress *p, const char *step, const char *detail);
 void rel_progress_news(const struct rel_progress *p, const char *detail, uint64_t done,
                        uint64_t total);
+void rel_progress_end(const struct rel_progress *p, const char *fmt, ...) REL_PRINTF(2, 3);
 /* REL_E_INTERRUPTED once the user wants it to stop: asked between the parts of long work. */
 REL_MUST_USE int rel_progress_check(const struct rel_progress *p, struct rel_err *e);
 void rel_progress_warn(const struct rel_progress *p, const char *fmt, ...) REL_PRINTF(2, 3);
