@@ -11,6 +11,7 @@
 #include "base/rel_io.h"
 #include "pkg/pkg_assemble.h"
 #include "pkg/pkg_config.h"
+#include "pkg/pkg_manifest.h"
 #include "pkg/pkg_mix.h"
 #include "pkg/pkg_rebar.h"
 
@@ -260,6 +261,7 @@ static int write_output(const struct pkg_entries *es, const struct pkg_build *bu
                         const char *output, const char *path, struct rel_err *e)
 {
     bool existed = rel_is_dir(AT_FDCWD, output);
+    struct stat st;
     int status;
 
     rel_progress_step(&build->progress, build->tar ? "pack" : "write", path);
@@ -273,7 +275,23 @@ static int write_output(const struct pkg_entries *es, const struct pkg_build *bu
         status = write_tree(es, path, &build->progress, e);
     if (status < 0 && !existed)
         rmdir(output);
+    if (status == 0 && build->tar && stat(path, &st) == 0)
+        rel_progress_end(&build->progress, "%.1f MB", (double)st.st_size / 1e6);
     return status;
+}
+
+static void tell_survey(const struct pkg_survey *s, const struct rel_progress *progress)
+{
+    size_t files = 0, modules = 0;
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        files += s->v[i].kind == PKG_FILE_REGULAR;
+        modules += s->v[i].module != NULL;
+        bytes += s->v[i].size;
+    }
+    rel_progress_end(progress, "%zu files, %zu modules, %.1f MB", files, modules,
+                     (double)bytes / 1e6);
 }
 
 /* What is to be packed, as it is now: nothing is written yet. */
@@ -287,8 +305,28 @@ static int check(const struct pkg_check *check, const struct pkg_build *build,
     rel_progress_step(&build->progress, "check", NULL);
     if (pkg_check_run(check, &found, e) < 0 || pkg_check_tell(&found, &report, e) < 0)
         return -1;
+    rel_progress_end(&build->progress, "%zu warnings", found.n);
     *findings = found;
     found = (struct pkg_findings){0};
+    return 0;
+}
+
+static int add_manifest(struct pkg_project *p, const struct pkg_survey *survey,
+                        struct pkg_entries *es, struct rel_err *e)
+{
+    struct pkg_manifest_source source = {.kind = pkg_project_kind_name(p->kind)};
+    rel_autofree char *path = rel_strf("releases/%s/" PKG_MANIFEST_NAME, p->vsn);
+    pkg_autooutline struct pkg_outline outline = {0};
+    rel_autobuf struct rel_buf text = {0};
+    size_t len;
+
+    pkg_project_git_state(p, &source.revision, &source.dirty);
+    if (pkg_outline_read(survey, &outline, e) < 0 ||
+        pkg_manifest_make(survey, &outline, &source, &text, e) < 0)
+        return -1;
+    len = text.len;
+    pkg_entries_add_bytes(es, path, rel_buf_take(&text), len, 0644);
+    pkg_entries_sort(es);
     return 0;
 }
 
@@ -321,11 +359,13 @@ static int assemble(struct pkg_project *p, const struct pkg_build *build, const 
     pkg_entries_sort(&es);
     if (pkg_entries_check(&es, e) < 0)
         return -1;
+    rel_progress_end(&build->progress, "%zu applications", rel->app_n);
     if (pkg_survey_entries(&es, &build->progress, &survey, e) < 0)
         return -1;
+    tell_survey(&survey, &build->progress);
     checks.rel = rel;
     checks.lib = lib;
-    if (check(&checks, build, &findings, e) < 0)
+    if (check(&checks, build, &findings, e) < 0 || add_manifest(p, &survey, &es, e) < 0)
         return -1;
     path = output_path(p, build, output);
     if (write_output(&es, build, output, path, e) < 0)

@@ -10,11 +10,11 @@
 
 struct pkg_outline_app {
     const char *name, *vsn;
-    const char *dir;         /* "lib/shop-0.1.0", or NULL when it is not in the release (no ERTS) */
-    enum pkg_start start;    /* of the .rel file */
+    const char *dir;      /* "lib/shop-0.1.0", or NULL when it is not in the release (no ERTS) */
+    enum pkg_start start; /* of the .rel file */
     const struct pkg_file *app_file; /* NULL when dir is */
-    size_t file_n, module_n; /* below dir */
-    uint64_t bytes;          /* of its files */
+    size_t file_n, module_n;         /* below dir */
+    uint64_t bytes;                  /* of its files */
 };
 
 struct pkg_outline {
@@ -23,7 +23,7 @@ struct pkg_outline {
     const char *name, *vsn, *erts_vsn;
     const char *vsn_dir;  /* "releases/0.1.0" */
     const char *erts_dir; /* "erts-13.1.5", or NULL */
-    const char *otp;      /* "25" from the version of kernel or the manifest, or NULL */
+    const char *otp;      /* "25", from that of ERTS; NULL before OTP 23 */
     bool elixir;
     struct pkg_outline_app *apps; /* in the order of the .rel file */
     size_t app_n;

@@ -128,6 +128,37 @@ int pkg_project_git_vsn(struct pkg_project *p, enum pkg_git_vsn what, struct rel
     return 0;
 }
 
+/* Looked for first, because a process costs more than all else here. */
+static bool in_repository(const char *dir)
+{
+    rel_autofree char *up = rel_xstrdup(dir);
+
+    for (char *slash; *up; *slash = '\0') {
+        rel_autofree char *git_dir = rel_strf("%s/.git", up);
+
+        if (access(git_dir, F_OK) == 0)
+            return true;
+        slash = strrchr(up, '/');
+        if (!slash)
+            break;
+    }
+    return false;
+}
+
+void pkg_project_git_state(struct pkg_project *p, const char **revision, bool *dirty)
+{
+    const char *const head[] = {"git", "rev-parse", "--verify", "--quiet", "HEAD", NULL};
+    const char *const status[] = {"git", "status", "--porcelain", "--untracked-files=no", NULL};
+    struct rel_err no_git = {0};
+    char *rev, *changes;
+
+    if (!in_repository(p->dir) || git(p, head, &rev, &no_git) < 0 || !*rev ||
+        git(p, status, &changes, &no_git) < 0)
+        return;
+    *revision = rev;
+    *dirty = *changes != '\0';
+}
+
 /* The name in "{{name}}" or "{{{name}}}" at `at`, and where its braces end; NULL: no variable. */
 static const char *variable_at(const char *at, size_t *name_len, const char **end)
 {

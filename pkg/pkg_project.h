@@ -56,7 +56,7 @@ struct pkg_project {
     const char *consolidated;                /* folder of consolidated protocols, or NULL */
     const struct pkg_term *config_providers; /* arguments of Config.Provider.boot, or NULL */
     bool include_erts, strip_beams;
-    uint32_t allow; /* checks that are left out, see pkg_check.h */
+    uint32_t allow;       /* checks that are left out, see pkg_check.h */
     const char *erts_dir; /* root of the Erlang to pack; NULL: that of `erl` in PATH */
 };
 
@@ -78,6 +78,10 @@ void pkg_strings_add(struct pkg_project *p, struct pkg_strings *list, const char
 enum pkg_git_vsn { PKG_GIT_DESCRIBE, PKG_GIT_SHORT, PKG_GIT_LONG };
 REL_MUST_USE int pkg_project_git_vsn(struct pkg_project *p, enum pkg_git_vsn what,
                                      struct rel_err *e);
+
+/* *revision is that of HEAD, in the arena, where the project lies in a git repository; *dirty: a
+ * file that git knows differs from it. Without one, or without git, both stay as they are. */
+void pkg_project_git_state(struct pkg_project *p, const char **revision, bool *dirty);
 
 /* Replaces {{name}} and {{{name}}} in `text`. What is no known variable is left as it is, or with
  * `strict` REL_E_INPUT naming `file`. */
