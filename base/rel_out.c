@@ -14,7 +14,10 @@
 #define RESET  "\033[0m"
 #define ERASE  "\r\033[K"
 
-enum { STEP_COLUMNS = 19 /* in front of the detail */ };
+enum {
+    STEP_COLUMNS = 19, /* in front of the detail */
+    REDRAW_MS = 50,    /* nobody reads faster */
+};
 
 /* The code point at `s` and its length, 0 for what is no UTF-8 (RFC 3629). */
 static size_t decode(const unsigned char *s, uint32_t *code)
@@ -122,6 +125,7 @@ void rel_out_step(struct rel_out *out, const char *step, const char *detail)
     snprintf(out->step, sizeof(out->step), "%s", step);
     out->step_began_ms = rel_mono_ms();
     out->detail[0] = '\0';
+    out->drawn_ms = 0;
     if (out->face == REL_FACE_JSON && !out->quiet)
         note_progress(out, step, "running", detail, NULL);
     else
@@ -146,23 +150,24 @@ static size_t cut(const char *s, size_t columns)
     return n;
 }
 
-/* One line: a longer one could not be erased. */
+/* One line: a longer one could not be erased. What moves stands in front, where it stays. */
 static void draw(struct rel_out *out, uint64_t done, uint64_t total)
 {
     int64_t took_s = (rel_mono_ms() - out->step_began_ms) / 1000;
-    size_t columns = columns_of(out), used = STEP_COLUMNS;
     rel_autofree char *detail = rel_escape(out->detail);
-    char tail[64] = "";
+    size_t columns = columns_of(out), used;
+    char head[64] = "";
 
     /* 100 % is said by the line that ends the step */
     if (total && done < total)
-        snprintf(tail, sizeof(tail), "  %3u %%", (unsigned)(done * 100 / total));
+        snprintf(head, sizeof(head), "%3u %%  ", (unsigned)(done * 100 / total));
     if (took_s)
-        snprintf(tail + strlen(tail), sizeof(tail) - strlen(tail), "  %lld s", (long long)took_s);
-    used += strlen(tail) + 1;
-    fprintf(out->notes, ERASE "%s  ..  %s%-12s %.*s%s", paint(out, DIM), paint(out, RESET),
-            out->step, (int)(columns > used ? cut(detail, columns - used) : 0), detail, tail);
+        snprintf(head + strlen(head), sizeof(head) - strlen(head), "%lld s  ", (long long)took_s);
+    used = STEP_COLUMNS + strlen(head) + 1;
+    fprintf(out->notes, ERASE "%s  ..  %s%-12s %s%.*s", paint(out, DIM), paint(out, RESET),
+            out->step, head, (int)(columns > used ? cut(detail, columns - used) : 0), detail);
     fflush(out->notes);
+    out->drawn_ms = rel_mono_ms();
 }
 
 void rel_out_step_news(struct rel_out *out, const char *detail, uint64_t done, uint64_t total)
@@ -180,7 +185,8 @@ void rel_out_step_news(struct rel_out *out, const char *detail, uint64_t done, u
     } else if (out->face == REL_FACE_TERMINAL) {
         if (detail)
             snprintf(out->detail, sizeof(out->detail), "%s", detail);
-        draw(out, done, total);
+        if (rel_mono_ms() - out->drawn_ms >= REDRAW_MS)
+            draw(out, done, total);
     }
 }
 

@@ -33,7 +33,7 @@ struct rel_out {
                           steps are of interest only to who sits before it */
     char step[128];    /* the open step, "" if none */
     char detail[256];  /* its last news, for who asks again */
-    int64_t step_began_ms;
+    int64_t step_began_ms, drawn_ms;
 };
 
 /* A copy of `text` in which what is no printable UTF-8 is written as \n or \x1b. */
