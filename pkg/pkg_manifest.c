@@ -9,6 +9,8 @@ static bool is_own(const char *path)
 {
     const char *file = strrchr(path, '/');
 
+    if (!strcmp(path, PKG_HOME_MARK))
+        return true;
     return !strncmp(path, "releases/", 9) && file && strchr(path + 9, '/') == file &&
            (!strcmp(file + 1, PKG_MANIFEST_NAME) || !strcmp(file + 1, PKG_SIGNATURE_NAME));
 }

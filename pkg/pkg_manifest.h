@@ -2,8 +2,8 @@
 /* The manifest releases/VSN/relpack.json: what a release consists of, file by file, and what it was
  * made from. docs/manifest.md says why it holds what it holds, docs/manifest.schema.json how.
  *
- * It lists every file, link and folder but itself and its signature. The same release gives the
- * same bytes. No state, any thread. */
+ * It lists every file, link and empty folder but itself, its signature and PKG_HOME_MARK. The same
+ * release gives the same bytes. No state, any thread. */
 #ifndef PKG_MANIFEST_H
 #define PKG_MANIFEST_H
 
@@ -12,6 +12,8 @@
 
 #define PKG_MANIFEST_NAME  "relpack.json"
 #define PKG_SIGNATURE_NAME "relpack.sig"
+/* A home of relsup keeps the hash of the archive in the release's folder. */
+#define PKG_HOME_MARK ".relsup.sha256"
 
 /* What a survey does not tell. */
 struct pkg_manifest_source {

@@ -8,6 +8,7 @@
 
 #include "base/rel_io.h"
 #include "base/rel_json.h"
+#include "pkg/pkg_sign.h"
 
 enum { FILE_MAX = 1 << 20, TIME_MAX_S = 86400, KEEP_MAX = 1000 };
 enum { BOOT_MS = 60000, SHUTDOWN_MS = 30000, KEEP = 3 };
@@ -110,6 +111,21 @@ static int read_env(struct reader *r, const json_t *v, struct rel_err *e)
     return 0;
 }
 
+/* A relative path starts at the folder of relsup.json. That the key is one is seen at once, not at
+ * the first upgrade. */
+static int read_public_key(struct reader *r, const json_t *v, struct rel_err *e)
+{
+    const char *file = json_string_value(v), *slash = strrchr(r->file, '/');
+    pkg_autokey struct pkg_key *key = NULL;
+
+    if (!file)
+        return wrong(r, "must be the path of a public key", e);
+    free(r->c->key);
+    r->c->key = *file == '/' || !slash ? rel_xstrdup(file)
+                                       : rel_strf("%.*s/%s", (int)(slash - r->file), r->file, file);
+    return pkg_key_read_public(r->c->key, &key, e) < 0 ? rel_wrap(e, "%s: key", r->file) : 0;
+}
+
 /* "$schema" is for editors. */
 static int skip_schema(struct reader *r, const json_t *v, struct rel_err *e)
 {
@@ -122,6 +138,7 @@ static const struct {
 } keys[] = {
     {"$schema", skip_schema},      {"app", read_app},   {"boot_s", read_boot},
     {"shutdown_s", read_shutdown}, {"keep", read_keep}, {"env", read_env},
+    {"key", read_public_key},
 };
 
 static int read_key(struct reader *r, const char *key, const json_t *v, struct rel_err *e)
@@ -183,5 +200,6 @@ void sup_config_fini(struct sup_config *c)
         free(*p);
     free(c->env);
     free(c->app);
+    free(c->key);
     *c = (struct sup_config){0};
 }

@@ -11,6 +11,7 @@ struct sup_config {
     int64_t boot_ms;     /* a peer must be ready within it; default 60 s */
     int64_t shutdown_ms; /* from SIGTERM to SIGKILL; default 30 s */
     int keep;            /* releases kept on disk beside the one that runs; default 3 */
+    char *key;           /* file of the public key that must have signed a release; NULL: none */
     char **env;          /* "NAME=VALUE" for the peers, NULL-terminated; may be NULL */
 };
 

@@ -2,6 +2,7 @@
 #include "supervisor/sup_run.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -322,6 +323,7 @@ static int open_loop(struct sup *s, struct rel_err *e)
 
 static int first_release(struct sup *s, struct sup_ask *ask, struct rel_err *e)
 {
+    struct sup_must must = {.app = s->config.app, .key = s->config.key};
     struct rel_err none = {0};
     char **dir = &ask->dir;
 
@@ -333,7 +335,10 @@ static int first_release(struct sup *s, struct sup_ask *ask, struct rel_err *e)
     }
     if (!s->options->release)
         return rel_fail(e, REL_E_INPUT, 0, "%s", none.msg);
-    return sup_store_add(s->store.home, s->options->release, s->config.app, dir, &ask->added, e);
+    if (sup_store_add(s->store.home, s->options->release, &must, dir, &ask->added, e) < 0)
+        return -1;
+    malloc_trim(0);
+    return 0;
 }
 
 /* HOME/relsup.json, or the one that the release brings. */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -13,10 +12,11 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "pkg/pkg_archive.h"
+#include "pkg/pkg_manifest.h"
+#include "pkg/pkg_verify.h"
 #include "supervisor/sup_run.h"
 
-#define INCOMING  ".incoming-"
-#define HASH_FILE ".relsup.sha256"
+#define INCOMING ".incoming-"
 
 enum { HISTORY_MAX = 16 << 20, LOCK_MS = 1000, LOCK_RETRY_MS = 20, HASH_CHUNK = 65536 };
 
@@ -109,30 +109,27 @@ void sup_store_close(struct sup_store *s)
 }
 
 /* Identity of a build: the SHA-256 of its archive. It is kept in the release's folder. */
-static int hash_file(const char *path, char hex[2 * EVP_MAX_MD_SIZE + 1], struct rel_err *e)
+static int hash_file(const char *path, char hex[PKG_SHA256_HEX], struct rel_err *e)
 {
     rel_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     rel_autofree char *chunk = rel_xmalloc(HASH_CHUNK);
-    unsigned char md[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = fd >= 0 && ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
-    unsigned len = 0;
+    unsigned char sha256[PKG_SHA256_LEN];
+    pkg_autodigest struct pkg_digest d;
     ssize_t n = 0;
 
-    while (ok && (n = read(fd, chunk, HASH_CHUNK)) > 0)
-        ok = EVP_DigestUpdate(ctx, chunk, (size_t)n) == 1;
-    ok = ok && n == 0 && EVP_DigestFinal_ex(ctx, md, &len) == 1;
-    EVP_MD_CTX_free(ctx);
-    if (!ok)
+    pkg_digest_init(&d);
+    while (fd >= 0 && (n = read(fd, chunk, HASH_CHUNK)) > 0)
+        pkg_digest_add(&d, chunk, (size_t)n);
+    if (fd < 0 || n < 0)
         return rel_fail(e, fd < 0 ? REL_E_INPUT : REL_E_IO, errno, "read %s", path);
-    for (unsigned i = 0; i < len; i++)
-        snprintf(hex + 2 * i, 3, "%02x", md[i]);
+    pkg_digest_take(&d, sha256);
+    pkg_sha256_hex(sha256, hex);
     return 0;
 }
 
 static bool is_build(const char *home, const char *dir, const char *hex)
 {
-    rel_autofree char *path = rel_strf("%s/releases/%s/" HASH_FILE, home, dir), *text = NULL;
+    rel_autofree char *path = rel_strf("%s/releases/%s/" PKG_HOME_MARK, home, dir), *text = NULL;
     struct rel_err ignored = {0};
     size_t len;
 
@@ -170,13 +167,27 @@ static void incoming_fini(struct incoming *in)
     free(in->archive);
 }
 
+static int verify(const char *release, const struct pkg_key *key, struct rel_err *e)
+{
+    struct pkg_verify how = {.key = key, .manifest_optional = true};
+    pkg_autoverified struct pkg_verified v = {0};
+
+    return pkg_verify(release, &how, &v, e);
+}
+
 /* Unpacks it and marks it. A folder is packed first, so that it is checked and known as any other.
  */
-static int take_in(struct incoming *in, const char *release, char hex[2 * EVP_MAX_MD_SIZE + 1],
-                   struct rel_err *e)
+static int take_in(struct incoming *in, const char *release, const struct sup_must *must,
+                   char hex[PKG_SHA256_HEX], struct rel_err *e)
 {
     const char *archive = release;
-    rel_autofree char *mark = rel_strf("%s/" HASH_FILE, in->dir);
+    rel_autofree char *mark = rel_strf("%s/" PKG_HOME_MARK, in->dir);
+    pkg_autokey struct pkg_key *key = NULL;
+
+    if (must->key && pkg_key_read_public(must->key, &key, e) < 0)
+        return -1;
+    if (verify(release, key, e) < 0)
+        return -1;
 
     if (rel_is_dir(AT_FDCWD, release)) {
         pkg_autorelease struct pkg_release *r = NULL;
@@ -190,26 +201,28 @@ static int take_in(struct incoming *in, const char *release, char hex[2 * EVP_MA
     if (hash_file(archive, hex, e) < 0 ||
         pkg_archive_unpack(archive, in->dir, &pkg_unpack_limits_default, NULL, e) < 0)
         return -1;
+    if (key && verify(in->dir, key, e) < 0)
+        return -1;
     return rel_replace_file(AT_FDCWD, mark, hex, strlen(hex), 0444, e);
 }
 
-int sup_store_add(const char *home, const char *release, const char *app, char **dir, bool *added,
-                  struct rel_err *e)
+int sup_store_add(const char *home, const char *release, const struct sup_must *must, char **dir,
+                  bool *added, struct rel_err *e)
 {
     __attribute__((cleanup(incoming_fini))) struct incoming in = {
         .dir = rel_strf("%s/releases/" INCOMING "%d", home, (int)getpid())};
-    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
+    char hex[PKG_SHA256_HEX] = "";
     rel_autofree char *name = NULL, *path = NULL;
     pkg_autorelease struct pkg_release *r = NULL;
     bool there = false;
 
-    if (take_in(&in, release, hex, e) < 0)
+    if (take_in(&in, release, must, hex, e) < 0)
         return -1;
     if (pkg_release_read(in.dir, &r, e) < 0)
         return rel_wrap(e, "%s", release);
-    if (app && strcmp(app, r->name) != 0)
+    if (must->app && strcmp(must->app, r->name) != 0)
         return rel_fail(e, REL_E_INPUT, 0, "%s is a release of %s, this home runs %s", release,
-                        r->name, app);
+                        r->name, must->app);
     name = choose_dir(home, r->vsn, hex, &there);
     path = sup_store_path(home, name);
     if (!there && rel_rename_dir(AT_FDCWD, in.dir, path, e) < 0)

@@ -21,12 +21,20 @@ struct sup_store {
 REL_MUST_USE int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e);
 void sup_store_close(struct sup_store *s);
 
+/* What a release must be to come in. */
+struct sup_must {
+    const char *app; /* name of the application; NULL: any */
+    const char *key; /* file of the public key that must have signed it; NULL: none */
+};
+
 /* Brings the tarball or folder `release` in as releases/<vsn>; another build of a version that is
  * there already becomes <vsn>+<8 hex digits of the SHA-256 of its archive>, the same build is found
- * again. `app` NULL or the name it must have. *dir is the folder's name, owned by the caller;
- * *added: it is new. */
-REL_MUST_USE int sup_store_add(const char *home, const char *release, const char *app, char **dir,
-                               bool *added, struct rel_err *e);
+ * again. *dir is the folder's name, owned by the caller; *added: it is new.
+ * A release with a manifest must be what that says; one without (of mix, of relx) is taken as it is
+ * unless a key is asked for. That is checked before anything is unpacked, and with a key once more
+ * on what was unpacked: `release` may be replaced in between, its signature cannot. */
+REL_MUST_USE int sup_store_add(const char *home, const char *release, const struct sup_must *must,
+                               char **dir, bool *added, struct rel_err *e);
 
 /* The folder of a release, "HOME/releases/DIR"; owned by the caller. */
 char *sup_store_path(const char *home, const char *dir);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "base/rel_clock.h"
@@ -25,7 +26,7 @@ void sup_step(struct sup *s, const char *step, const char *state, const char *de
 static void on_unpack(uv_work_t *work)
 {
     struct sup *s = work->data;
-
+    struct sup_must must = {.app = s->ask.app, .key = s->config.key};
     rel_autofree char *fetched = NULL;
 
     rel_err_clear(&s->job_err);
@@ -37,8 +38,9 @@ static void on_unpack(uv_work_t *work)
         free(s->ask.release);
         s->ask.release = rel_xstrdup(fetched);
     }
-    (void)!sup_store_add(s->store.home, s->ask.release, s->ask.app, &s->ask.dir, &s->ask.added,
+    (void)!sup_store_add(s->store.home, s->ask.release, &must, &s->ask.dir, &s->ask.added,
                          &s->job_err);
+    malloc_trim(0); /* looking at every file took more memory than all else we do */
     if (fetched)
         (void)!unlink(fetched);
 }
