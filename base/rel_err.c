@@ -3,7 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+
+enum { FULL_LEN = 3 * PATH_MAX };
 
 static const struct {
     const char *name;
@@ -14,9 +18,24 @@ static const struct {
 #undef XX
 };
 
+/* A path may be longer than the message: what is wrong with it stands at the end. The cut falls
+ * between characters of UTF-8. */
+static void cut_middle(char out[REL_ERR_LEN], const char *text, size_t len)
+{
+    static const char gap[] = "...";
+    size_t head = REL_ERR_LEN / 2 - sizeof(gap), tail = len - (REL_ERR_LEN / 2 - sizeof(gap));
+
+    while (head && (text[head] & 0xc0) == 0x80)
+        head--;
+    while ((text[tail] & 0xc0) == 0x80)
+        tail++;
+    snprintf(out, REL_ERR_LEN, "%.*s%s%s", (int)head, text, gap, text + tail);
+}
+
 int rel_fail_at(struct rel_err *e, enum rel_code code, int sys, const char *where, const char *fmt,
                 ...)
 {
+    char text[FULL_LEN];
     va_list ap;
     size_t n;
 
@@ -27,11 +46,16 @@ int rel_fail_at(struct rel_err *e, enum rel_code code, int sys, const char *wher
     e->sys = sys;
     e->where = where;
     va_start(ap, fmt);
-    vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+    vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    n = strlen(e->msg);
+    n = strlen(text);
     if (sys)
-        snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerrordesc_np(sys));
+        snprintf(text + n, sizeof(text) - n, ": %s", strerrordesc_np(sys));
+    n = strlen(text);
+    if (n < sizeof(e->msg))
+        memcpy(e->msg, text, n + 1);
+    else
+        cut_middle(e->msg, text, n);
     return -1;
 }
 

@@ -46,15 +46,17 @@ enum rel_code {
         REL_E_COUNT
 };
 
+enum { REL_ERR_LEN = 512 };
+
 struct rel_err {
     enum rel_code code;
-    int sys;           /* errno, or 0 */
-    const char *where; /* the function that failed */
-    char msg[512];     /* one line, lower case, no full stop, names the object */
+    int sys;               /* errno, or 0 */
+    const char *where;     /* the function that failed */
+    char msg[REL_ERR_LEN]; /* one line, lower case, no full stop, names the object */
 };
 
 /* Fills an empty error and yields -1. With a non-zero `sys` its strerror is appended; ENOSPC and
- * EDQUOT turn REL_E_IO into REL_E_DISK_FULL. A message too long is cut at its end. */
+ * EDQUOT turn REL_E_IO into REL_E_DISK_FULL. A message too long loses its middle. */
 #define rel_fail(e, code, sys, ...) \
     rel_minus_one(rel_fail_at((e), (code), (sys), __func__, __VA_ARGS__))
 int rel_fail_at(struct rel_err *e, enum rel_code code, int sys, const char *where, const char *fmt,

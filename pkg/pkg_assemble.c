@@ -47,7 +47,10 @@ static int add_app(struct tree *t, const struct pkg_app *app, struct rel_err *e)
     rel_autofree char *priv_from = rel_strf("%s/priv", app->dir);
     struct pkg_add_tree add = {
         .from = app->ebin, .to = ebin, .strip_beams = t->p->strip_beams, .take = loadable};
-    struct pkg_add_tree add_priv = {.from = priv_from, .to = priv};
+    /* OTP's own are packed as their distribution links them. */
+    const char *const roots[] = {t->p->dir, t->how->otp->root, NULL};
+    bool of_otp = !strncmp(app->dir, t->how->otp->root, strlen(t->how->otp->root));
+    struct pkg_add_tree add_priv = {.from = priv_from, .to = priv, .roots = of_otp ? NULL : roots};
 
     if (!t->p->include_erts && pkg_app_lies_in(app, t->how->otp->lib))
         return 0;

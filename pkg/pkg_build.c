@@ -13,6 +13,7 @@
 #include "pkg/pkg_config.h"
 #include "pkg/pkg_manifest.h"
 #include "pkg/pkg_mix.h"
+#include "pkg/pkg_output.h"
 #include "pkg/pkg_rebar.h"
 
 void pkg_built_fini(struct pkg_built *built)
@@ -178,22 +179,6 @@ static int resolve(struct pkg_project *p, struct pkg_lib *lib, const struct pkg_
     return pkg_rel_read(lib, p->rel_file, rel, e);
 }
 
-/* Says early, before minutes of compiling, that nothing can be written there. */
-static int check_output(const char *output, struct rel_err *e)
-{
-    rel_autofree char *dir = rel_xstrdup(output);
-    struct stat st;
-    char *slash;
-
-    while (stat(dir, &st) < 0 && errno == ENOENT && (slash = strrchr(dir, '/')) && slash != dir)
-        *slash = '\0';
-    if (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode))
-        errno = ENOTDIR;
-    else if (access(dir, W_OK | X_OK) == 0)
-        return 0;
-    return rel_fail(e, REL_E_INPUT, errno, "cannot write to the output folder %s", output);
-}
-
 static char *absolute(const char *path)
 {
     rel_autofree char *cwd = NULL;
@@ -204,50 +189,6 @@ static char *absolute(const char *path)
     return rel_strf("%s/%s", cwd ? cwd : ".", path);
 }
 
-/* The new tree in place of the old one, which must be a release too. */
-static int replace_tree(const char *made, const char *path, struct rel_err *e)
-{
-    rel_autofree char *data = rel_strf("%s/releases/start_erl.data", path);
-    rel_autofree char *old = rel_strf("%s.old", made);
-    struct rel_err ignored = {0};
-    struct stat st;
-
-    if (lstat(path, &st) < 0 && errno == ENOENT)
-        return rel_rename_dir(AT_FDCWD, made, path, e);
-    if (!rel_is_file(AT_FDCWD, data) && rmdir(path) < 0)
-        return rel_fail(e, REL_E_INPUT, 0,
-                        "%s is there and is no release; remove it or say another --output", path);
-    if (!rel_is_file(AT_FDCWD, data))
-        return rel_rename_dir(AT_FDCWD, made, path, e);
-    if (rel_rename_dir(AT_FDCWD, path, old, e) < 0)
-        return -1;
-    if (rel_rename_dir(AT_FDCWD, made, path, e) < 0)
-        goto undo;
-    return rel_remove_tree(AT_FDCWD, old, e);
-
-undo:
-    if (rel_rename_dir(AT_FDCWD, old, path, &ignored) < 0)
-        rel_wrap(e, "the release before is in %s", old);
-    return -1;
-}
-
-static int write_tree(const struct pkg_entries *es, const char *path,
-                      const struct rel_progress *progress, struct rel_err *e)
-{
-    const char *slash = strrchr(path, '/');
-    rel_autofree char *made = rel_strf("%.*s/.%s.XXXXXX", (int)(slash - path), path, slash + 1);
-    struct rel_err ignored = {0};
-
-    if (!mkdtemp(made))
-        return rel_fail(e, REL_E_IO, errno, "create a folder beside %s", path);
-    if (chmod(made, 0755) == 0 && pkg_entries_write_tree(es, made, progress, e) == 0 &&
-        replace_tree(made, path, e) == 0)
-        return 0;
-    if (rel_remove_tree(AT_FDCWD, made, &ignored) < 0)
-        rel_wrap(e, "left behind: %s", made);
-    return rel_wrap(e, "write %s", path);
-}
-
 static char *output_path(const struct pkg_project *p, const struct pkg_build *build,
                          const char *output)
 {
@@ -255,29 +196,6 @@ static char *output_path(const struct pkg_project *p, const struct pkg_build *bu
         return rel_strf("%s/%s", output, p->name);
     return rel_strf("%s/%s-%s.tar.%s", output, p->name, p->vsn,
                     build->format == PKG_FORMAT_ZST ? "zst" : "gz");
-}
-
-static int write_output(const struct pkg_entries *es, const struct pkg_build *build,
-                        const char *output, const char *path, struct rel_err *e)
-{
-    bool existed = rel_is_dir(AT_FDCWD, output);
-    struct stat st;
-    int status;
-
-    rel_progress_step(&build->progress, build->tar ? "pack" : "write", path);
-    if (rel_mkdirs(AT_FDCWD, output, 0755, e) < 0) {
-        e->code = REL_E_INPUT;
-        return rel_wrap(e, "the output folder");
-    }
-    if (build->tar)
-        status = pkg_archive_write_entries(es, path, build->format, &build->progress, e);
-    else
-        status = write_tree(es, path, &build->progress, e);
-    if (status < 0 && !existed)
-        rmdir(output);
-    if (status == 0 && build->tar && stat(path, &st) == 0)
-        rel_progress_end(&build->progress, "%.1f MB", (double)st.st_size / 1e6);
-    return status;
 }
 
 static void tell_survey(const struct pkg_survey *s, const struct rel_progress *progress)
@@ -330,57 +248,92 @@ static int add_manifest(struct pkg_project *p, const struct pkg_survey *survey,
     return 0;
 }
 
-static int assemble(struct pkg_project *p, const struct pkg_build *build, const char *output,
-                    struct pkg_built *built, struct rel_err *e)
-{
-    pkg_autolib struct pkg_lib *lib = NULL;
-    pkg_autorel struct pkg_rel *rel = NULL;
-    pkg_autoentries struct pkg_entries es = {0};
-    pkg_autosurvey struct pkg_survey survey = {0};
-    pkg_autofindings struct pkg_findings findings = {0};
-    rel_autofree char *path = NULL;
+/* Everything of a release in the making. */
+struct making {
+    struct pkg_project *p;
+    const struct pkg_build *build;
     struct pkg_otp otp;
-    struct pkg_assemble how = {.otp = &otp, .relctl = build->relctl, .progress = &build->progress};
-    struct pkg_check checks = {.project = p,
-                               .otp = &otp,
-                               .entries = &es,
-                               .survey = &survey,
-                               .target_glibc = build->target_glibc,
-                               .allow = p->allow | build->allow};
+    struct pkg_lib *lib;
+    struct pkg_rel *rel;
+    struct pkg_entries es;
+    struct pkg_survey survey;
+    struct pkg_findings findings;
+};
+
+static void making_fini(struct making *m)
+{
+    pkg_findings_fini(&m->findings);
+    pkg_survey_fini(&m->survey);
+    pkg_entries_fini(&m->es);
+    pkg_rel_free(m->rel);
+    pkg_lib_free(m->lib);
+}
+
+/* Which files it will consist of. */
+static int assemble(struct making *m, struct rel_err *e)
+{
+    struct pkg_assemble how = {
+        .otp = &m->otp, .relctl = m->build->relctl, .progress = &m->build->progress};
+
+    rel_progress_step(&m->build->progress, "resolve", NULL);
+    if (pkg_otp_find(m->p, &m->otp, e) < 0 || open_lib(m->p, &m->otp, &m->lib, e) < 0 ||
+        find_vsn(m->p, m->lib, e) < 0 || resolve(m->p, m->lib, &m->otp, &m->rel, e) < 0)
+        return -1;
+    how.rel = m->rel;
+    if (pkg_assemble(m->p, &how, &m->es, e) < 0)
+        return -1;
+    pkg_entries_sort(&m->es);
+    if (pkg_entries_check(&m->es, e) < 0)
+        return -1;
+    rel_progress_end(&m->build->progress, "%zu applications", m->rel->app_n);
+    return 0;
+}
+
+/* What these files are, and whether that is well. */
+static int look_at(struct making *m, struct rel_err *e)
+{
+    struct pkg_check checks = {.project = m->p,
+                               .otp = &m->otp,
+                               .rel = m->rel,
+                               .lib = m->lib,
+                               .entries = &m->es,
+                               .survey = &m->survey,
+                               .target_glibc = m->build->target_glibc,
+                               .allow = m->p->allow | m->build->allow};
+
+    if (pkg_survey_entries(&m->es, &m->build->progress, &m->survey, e) < 0)
+        return -1;
+    tell_survey(&m->survey, &m->build->progress);
+    return check(&checks, m->build, &m->findings, e);
+}
+
+static int make(struct pkg_project *p, const struct pkg_build *build, const char *output,
+                struct pkg_built *built, struct rel_err *e)
+{
+    __attribute__((cleanup(making_fini))) struct making m = {.p = p, .build = build};
+    rel_autofree char *path = NULL;
+    struct pkg_output to = {.dir = output, .tar = build->tar, .format = build->format};
     struct stat st;
 
-    rel_progress_step(&build->progress, "resolve", NULL);
-    if (pkg_otp_find(p, &otp, e) < 0 || open_lib(p, &otp, &lib, e) < 0 || find_vsn(p, lib, e) < 0 ||
-        resolve(p, lib, &otp, &rel, e) < 0)
-        return -1;
-    how.rel = rel;
-    if (pkg_assemble(p, &how, &es, e) < 0)
-        return -1;
-    pkg_entries_sort(&es);
-    if (pkg_entries_check(&es, e) < 0)
-        return -1;
-    rel_progress_end(&build->progress, "%zu applications", rel->app_n);
-    if (pkg_survey_entries(&es, &build->progress, &survey, e) < 0)
-        return -1;
-    tell_survey(&survey, &build->progress);
-    checks.rel = rel;
-    checks.lib = lib;
-    if (check(&checks, build, &findings, e) < 0 || add_manifest(p, &survey, &es, e) < 0)
+    if (assemble(&m, e) < 0)
         return -1;
     path = output_path(p, build, output);
-    if (write_output(&es, build, output, path, e) < 0)
+    to.path = path;
+    if (pkg_output_check_apart(&to, p, m.rel, e) < 0 || look_at(&m, e) < 0 ||
+        add_manifest(p, &m.survey, &m.es, e) < 0 ||
+        pkg_output_write(&m.es, &to, &build->progress, e) < 0)
         return -1;
     *built = (struct pkg_built){
         .name = rel_xstrdup(p->name),
         .vsn = rel_xstrdup(p->vsn),
-        .erts_vsn = rel_xstrdup(otp.erts_vsn),
+        .erts_vsn = rel_xstrdup(m.otp.erts_vsn),
         .kind = p->kind,
-        .app_n = rel->app_n,
+        .app_n = m.rel->app_n,
         .bytes = build->tar && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0,
+        .findings = m.findings,
     };
     built->path = rel_steal(&path);
-    built->findings = findings;
-    findings = (struct pkg_findings){0};
+    m.findings = (struct pkg_findings){0};
     return 0;
 }
 
@@ -399,9 +352,9 @@ int pkg_build(const struct pkg_build *build, struct pkg_built *built, struct rel
         output = absolute(build->output);
     else
         output = rel_strf("%s/%s", dir, p.kind == PKG_PROJECT_PLAIN ? "out" : "_build/relpack");
-    if (check_output(output, e) < 0 || read_project(&p, build, e) < 0)
+    if (pkg_output_check(output, dir, e) < 0 || read_project(&p, build, e) < 0)
         return -1;
     if (build->no_erts)
         p.include_erts = false;
-    return assemble(&p, build, output, built, e);
+    return make(&p, build, output, built, e);
 }

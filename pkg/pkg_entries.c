@@ -84,20 +84,67 @@ static bool ends_with(const char *s, const char *end)
     return n >= end_n && !strcmp(s + n - end_n, end);
 }
 
+/* Both real paths. */
+static bool lies_below(const char *path, const char *dir, size_t dir_n)
+{
+    return !strncmp(path, dir, dir_n) && (path[dir_n] == '/' || path[dir_n] == '\0');
+}
+
 static bool leaves(const struct walk *w, const char *source)
 {
     char real[PATH_MAX];
-    size_t n = strlen(w->real_from);
 
-    return !realpath(source, real) || strncmp(real, w->real_from, n) != 0 ||
-           (real[n] != '/' && real[n] != '\0');
+    return !realpath(source, real) || !lies_below(real, w->real_from, strlen(w->real_from));
+}
+
+/* May the link be replaced by what it points at? */
+static bool may_lead_to(const struct walk *w, const char *source)
+{
+    const char *above = strrchr(w->real_from, '/');
+    char real[PATH_MAX], root[PATH_MAX];
+
+    if (!w->add->roots)
+        return true;
+    if (!realpath(source, real))
+        return false;
+    if (lies_below(real, w->real_from, (size_t)(above - w->real_from)))
+        return true;
+    for (const char *const *r = w->add->roots; *r; r++)
+        if (realpath(*r, root) && lies_below(real, root, strlen(root)))
+            return true;
+    return false;
 }
 
 static int walk_folder(struct walk *w, const char *rel, int depth, struct rel_err *e);
 
+/* Does the text of a link at `rel` stay inside, whatever the folder is called? "../../one/priv/x"
+ * leads back into one/priv here, but not in the release. */
+static bool stays(const char *rel, const char *target)
+{
+    int depth = 0;
+
+    if (*target == '/')
+        return false;
+    for (const char *p = rel; (p = strchr(p, '/')); p++)
+        depth++;
+    while (*target) {
+        size_t n = strcspn(target, "/");
+
+        if (n == 2 && !strncmp(target, "..", 2))
+            depth--;
+        else if (n && !(n == 1 && *target == '.'))
+            depth++;
+        if (depth < 0)
+            return false;
+        target += n;
+        target += *target == '/';
+    }
+    return true;
+}
+
 /* A relative link that stays inside is kept; whatever else is taken by its content. */
-static int add_as_link(struct walk *w, const char *source, const char *path, bool *kept,
-                       struct rel_err *e)
+static int add_as_link(struct walk *w, const char *rel, const char *source, const char *path,
+                       bool *kept, struct rel_err *e)
 {
     char target[PATH_MAX];
     ssize_t n = readlink(source, target, sizeof(target) - 1);
@@ -108,7 +155,11 @@ static int add_as_link(struct walk *w, const char *source, const char *path, boo
     if (access(source, F_OK) < 0)
         return rel_fail(e, REL_E_INPUT, 0, "%s is a link to %s, which is not there", source,
                         target);
-    *kept = target[0] != '/' && !leaves(w, source);
+    if (!may_lead_to(w, source))
+        return rel_fail(e, REL_E_INPUT, 0,
+                        "%s is a link to %s, outside of the project; put a copy there instead",
+                        source, target);
+    *kept = stays(rel, target) && !leaves(w, source);
     if (*kept)
         pkg_entries_add_link(w->es, path, target);
     return 0;
@@ -126,7 +177,7 @@ static int add_one(struct walk *w, const char *rel, int depth, struct rel_err *e
     if (lstat(source, &st) < 0)
         return rel_fail(e, REL_E_IO, errno, "stat %s", source);
     if (S_ISLNK(st.st_mode)) {
-        if (add_as_link(w, source, path, &kept, e) < 0 || kept)
+        if (add_as_link(w, rel, source, path, &kept, e) < 0 || kept)
             return kept ? 0 : -1;
         if (stat(source, &st) < 0)
             return rel_fail(e, REL_E_IO, errno, "stat %s", source);
@@ -142,6 +193,12 @@ static int add_one(struct walk *w, const char *rel, int depth, struct rel_err *e
     return 0;
 }
 
+/* What the user gave is at fault, not the system. */
+static bool is_of_input(int error)
+{
+    return error == EACCES || error == ENAMETOOLONG || error == ELOOP;
+}
+
 static int walk_folder(struct walk *w, const char *rel, int depth, struct rel_err *e)
 {
     rel_autofree char *dir = rel_strf("%s%s%s", w->add->from, *rel ? "/" : "", rel);
@@ -149,7 +206,8 @@ static int walk_folder(struct walk *w, const char *rel, int depth, struct rel_er
     struct dirent *entry;
 
     if (!d)
-        return rel_fail(e, REL_E_IO, errno, "read the folder %s", dir);
+        return rel_fail(e, is_of_input(errno) ? REL_E_INPUT : REL_E_IO, errno, "read the folder %s",
+                        dir);
     if (depth > DEPTH_MAX)
         return rel_fail(e, REL_E_INPUT, 0, "%s is nested too deeply, or a link leads round", dir);
     if (*rel || *w->add->to) {
@@ -219,11 +277,29 @@ static int by_path(const void *key, const void *entry)
     return strcmp(key, ((const struct pkg_entry *)entry)->path);
 }
 
+static int check_length(const char *path, struct rel_err *e)
+{
+    if (strlen(path) > PKG_PATH_MAX)
+        return rel_fail(e, REL_E_INPUT, 0, "%s has a path of %zu bytes, more than %d", path,
+                        strlen(path), PKG_PATH_MAX);
+    for (const char *part = path; *part; part += *part == '/') {
+        size_t n = strcspn(part, "/");
+
+        if (n > NAME_MAX)
+            return rel_fail(e, REL_E_INPUT, 0, "%s has a name of more than %d bytes in it", path,
+                            NAME_MAX);
+        part += n;
+    }
+    return 0;
+}
+
 int pkg_entries_check(const struct pkg_entries *es, struct rel_err *e)
 {
     for (size_t i = 0; i < es->n; i++) {
         const char *path = es->v[i].path;
 
+        if (check_length(path, e) < 0)
+            return -1;
         for (const char *slash = path; (slash = strchr(slash, '/')); slash++) {
             rel_autofree char *above = rel_xstrndup(path, (size_t)(slash - path));
             const struct pkg_entry *found = bsearch(above, es->v, es->n, sizeof(*es->v), by_path);

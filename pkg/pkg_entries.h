@@ -51,20 +51,27 @@ struct pkg_add_tree {
     const char *from; /* folder on disk */
     const char *to;   /* path in the release, "" for its root */
     bool strip_beams; /* .beam files as PKG_ENTRY_BEAM */
+    /* A link out of `from` must lead below one of these or below the folder above `from`: what is
+     * packed is then of the project. Ends with NULL; NULL: anywhere. */
+    const char *const *roots;
     /* NULL takes all. `rel` is relative to `from`. */
     bool (*take)(const char *rel, void *ctx);
     void *ctx;
 };
 /* Everything below a folder. A link that stays inside it stays a link; one that leaves it is
- * replaced by what it points at (Debian's priv folders); one that dangles is REL_E_INPUT, as are
- * sockets, devices and FIFOs. Modes become 0644 or, with any execute bit, 0755. */
+ * replaced by what it points at (Debian's priv folders), if it may lead there; one that dangles is
+ * REL_E_INPUT, as are sockets, devices, FIFOs and folders that cannot be read. Modes become 0644
+ * or, with any execute bit, 0755. */
 REL_MUST_USE int pkg_entries_add_tree(struct pkg_entries *es, const struct pkg_add_tree *add,
                                       struct rel_err *e);
 
 /* Sorts by path and drops what a later entry of the same path replaced. Before reading them out. */
 void pkg_entries_sort(struct pkg_entries *es);
 
-/* REL_E_INPUT when something lies below what is no folder, as overlays can ask for. Sorted ones. */
+enum { PKG_PATH_MAX = 2048 }; /* bytes of a path in a release: hosts put a folder before it */
+
+/* REL_E_INPUT when something lies below what is no folder, as overlays can ask for, or has a path
+ * or name that is too long. Sorted ones. */
 REL_MUST_USE int pkg_entries_check(const struct pkg_entries *es, struct rel_err *e);
 
 /* The content of a file, beam or bytes entry, owned by the caller. */

@@ -116,8 +116,11 @@ static int look_at_entry(void *ctx, size_t i, struct rel_err *e)
         if (look_at_source(f, entry->source, e) < 0)
             return -1;
     } else {
-        if (pkg_entry_content(entry, &data, &len, e) < 0)
+        if (pkg_entry_content(entry, &data, &len, e) < 0) {
+            /* A file that the user may not read; not a system that fails. */
+            e->code = e->sys == EACCES ? REL_E_INPUT : e->code;
             return -1;
+        }
         f->size = len;
         pkg_sha256(data, len, f->sha256);
         pkg_survey_look(f, data, len);
