@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <locale.h>
 #include <signal.h>
 #include <string.h>
 
@@ -240,6 +241,8 @@ int cmd_main(const struct cmd_program *program, int argc, char **argv)
     struct rel_err e = {0};
     int status;
 
+    /* libarchive takes names of files for text of the locale; they are UTF-8 whatever LANG says */
+    setlocale(LC_CTYPE, "C.UTF-8");
     signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of write, with a message */
     if (argc < 2) {
         print_help(stderr, program);

@@ -118,9 +118,11 @@ static bool may_lead_to(const struct walk *w, const char *source)
 static int walk_folder(struct walk *w, const char *rel, int depth, struct rel_err *e);
 
 /* Does the text of a link at `rel` stay inside, whatever the folder is called? "../../one/priv/x"
- * leads back into one/priv here, but not in the release. */
+ * leads back into one/priv here, but not in the release. A ".." behind a name could start from
+ * another link, and is refused when the release is unpacked. */
 static bool stays(const char *rel, const char *target)
 {
+    bool in_names = false;
     int depth = 0;
 
     if (*target == '/')
@@ -130,12 +132,12 @@ static bool stays(const char *rel, const char *target)
     while (*target) {
         size_t n = strcspn(target, "/");
 
-        if (n == 2 && !strncmp(target, "..", 2))
-            depth--;
-        else if (n && !(n == 1 && *target == '.'))
-            depth++;
-        if (depth < 0)
-            return false;
+        if (n == 2 && !strncmp(target, "..", 2)) {
+            if (in_names || --depth < 0)
+                return false;
+        } else if (n && !(n == 1 && *target == '.')) {
+            in_names = true;
+        }
         target += n;
         target += *target == '/';
     }
@@ -165,6 +167,12 @@ static int add_as_link(struct walk *w, const char *rel, const char *source, cons
     return 0;
 }
 
+/* What the user gave is at fault, not the system. */
+static bool is_of_input(int error)
+{
+    return error == EACCES || error == ENAMETOOLONG || error == ELOOP;
+}
+
 static int add_one(struct walk *w, const char *rel, int depth, struct rel_err *e)
 {
     rel_autofree char *source = rel_strf("%s/%s", w->add->from, rel);
@@ -175,12 +183,14 @@ static int add_one(struct walk *w, const char *rel, int depth, struct rel_err *e
     if (w->add->take && !w->add->take(rel, w->add->ctx))
         return 0;
     if (lstat(source, &st) < 0)
-        return rel_fail(e, REL_E_IO, errno, "stat %s", source);
+        return rel_fail(e, is_of_input(errno) ? REL_E_INPUT : REL_E_IO, errno, "look at %s",
+                        source);
     if (S_ISLNK(st.st_mode)) {
         if (add_as_link(w, rel, source, path, &kept, e) < 0 || kept)
             return kept ? 0 : -1;
         if (stat(source, &st) < 0)
-            return rel_fail(e, REL_E_IO, errno, "stat %s", source);
+            return rel_fail(e, is_of_input(errno) ? REL_E_INPUT : REL_E_IO, errno, "look at %s",
+                            source);
     }
     if (S_ISDIR(st.st_mode))
         return walk_folder(w, rel, depth + 1, e);
@@ -191,12 +201,6 @@ static int add_one(struct walk *w, const char *rel, int depth, struct rel_err *e
     else
         pkg_entries_add_file(w->es, path, source, st.st_mode);
     return 0;
-}
-
-/* What the user gave is at fault, not the system. */
-static bool is_of_input(int error)
-{
-    return error == EACCES || error == ENAMETOOLONG || error == ELOOP;
 }
 
 static int walk_folder(struct walk *w, const char *rel, int depth, struct rel_err *e)
