@@ -260,13 +260,14 @@ int pkg_check_run(const struct pkg_check *check, struct pkg_findings *found, str
     return 0;
 }
 
-static size_t count(const struct pkg_findings *fs, size_t from)
+/* How many of the `n` findings from `v` on have the code of the first one. */
+static size_t count(const struct pkg_finding *v, size_t n)
 {
-    size_t n = 0;
+    size_t same = 1;
 
-    while (from + n < fs->n && fs->v[from + n].code == fs->v[from].code)
-        n++;
-    return n;
+    while (same < n && v[same].code == v->code)
+        same++;
+    return same;
 }
 
 static bool refuses(const struct pkg_finding *f, const struct pkg_check_report *report)
@@ -303,7 +304,7 @@ int pkg_check_tell(const struct pkg_findings *fs, const struct pkg_check_report 
         refusing++;
     }
     for (size_t i = 0, n; i < fs->n; i += n) {
-        n = count(fs, i);
+        n = count(&fs->v[i], fs->n - i);
         warn(&fs->v[i], n, first, report);
     }
     if (!first)

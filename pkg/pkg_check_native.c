@@ -20,10 +20,12 @@ struct vm {
 
 bool pkg_check_is_glibc(const char *vsn)
 {
-    unsigned major, minor;
-    char end;
+    size_t major = strspn(vsn, "0123456789"), minor;
 
-    return sscanf(vsn, "%u.%u%c", &major, &minor, &end) == 2;
+    if (!major || vsn[major] != '.')
+        return false;
+    minor = strspn(vsn + major + 1, "0123456789");
+    return minor && !vsn[major + 1 + minor];
 }
 
 /* OTP's own applications count as a part of the VM: they come from the same build. */
