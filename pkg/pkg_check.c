@@ -283,7 +283,7 @@ static void warn(const struct pkg_finding *v, size_t n, const struct pkg_finding
     size_t shown = report->lines && n > report->lines ? report->lines : n;
 
     for (size_t i = 0; i < shown; i++)
-        if (&v[i] != told)
+        if (!told || &v[i] != told)
             rel_progress_warn(report->progress, "[%s] %s", code, v[i].text);
     if (shown < n)
         rel_progress_warn(report->progress, "[%s] and %zu more (--json has them all)", code,
