@@ -275,16 +275,16 @@ static bool refuses(const struct pkg_finding *f, const struct pkg_check_report *
     return report->strict || codes[f->code].is_error;
 }
 
-/* The `n` findings of one code from `v` on. `told` is told by the error already. */
-static void warn(const struct pkg_finding *v, size_t n, const struct pkg_finding *told,
+/* The `n` findings of one code from index `from` on. That of index `told` is told by the error. */
+static void warn(const struct pkg_findings *fs, size_t from, size_t n, size_t told,
                  const struct pkg_check_report *report)
 {
-    const char *code = codes[v->code].name;
+    const char *code = codes[fs->v[from].code].name;
     size_t shown = report->lines && n > report->lines ? report->lines : n;
 
-    for (size_t i = 0; i < shown; i++)
-        if (!told || &v[i] != told)
-            rel_progress_warn(report->progress, "[%s] %s", code, v[i].text);
+    for (size_t i = from; i < from + shown; i++)
+        if (i != told)
+            rel_progress_warn(report->progress, "[%s] %s", code, fs->v[i].text);
     if (shown < n)
         rel_progress_warn(report->progress, "[%s] and %zu more (--json has them all)", code,
                           n - shown);
@@ -293,24 +293,23 @@ static void warn(const struct pkg_finding *v, size_t n, const struct pkg_finding
 int pkg_check_tell(const struct pkg_findings *fs, const struct pkg_check_report *report,
                    struct rel_err *e)
 {
-    const struct pkg_finding *first = NULL;
-    size_t refusing = 0;
+    size_t refusing = 0, first = fs->n;
+    const char *code;
 
-    for (size_t i = 0; i < fs->n; i++) {
-        if (!refuses(&fs->v[i], report))
-            continue;
-        if (!first)
-            first = &fs->v[i];
-        refusing++;
-    }
+    for (size_t i = fs->n; i-- > 0;)
+        if (refuses(&fs->v[i], report)) {
+            first = i;
+            refusing++;
+        }
     for (size_t i = 0, n; i < fs->n; i += n) {
         n = count(&fs->v[i], fs->n - i);
-        warn(&fs->v[i], n, first, report);
+        warn(fs, i, n, first, report);
     }
-    if (!first)
+    if (!refusing)
         return 0;
+    code = codes[fs->v[first].code].name;
     if (refusing > 1)
-        return rel_fail(e, REL_E_INPUT, 0, "[%s] %.400s (and %zu more)", codes[first->code].name,
-                        first->text, refusing - 1);
-    return rel_fail(e, REL_E_INPUT, 0, "[%s] %.400s", codes[first->code].name, first->text);
+        return rel_fail(e, REL_E_INPUT, 0, "[%s] %.400s (and %zu more)", code, fs->v[first].text,
+                        refusing - 1);
+    return rel_fail(e, REL_E_INPUT, 0, "[%s] %.400s", code, fs->v[first].text);
 }
