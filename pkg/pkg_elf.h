@@ -13,13 +13,13 @@ struct pkg_elf {
     uint16_t machine; /* EM_X86_64, ... (elf.h) */
     unsigned bits;    /* 32 or 64 */
     bool big_endian;
-    bool shared;     /* ET_DYN without an interpreter: a library */
-    char *interp;    /* "/lib64/ld-linux-x86-64.so.2", or NULL */
-    char *soname;    /* or NULL */
-    char *runpath;   /* DT_RUNPATH, else DT_RPATH; or NULL */
-    char **needed;   /* DT_NEEDED, in the file's order */
+    bool shared;   /* ET_DYN without an interpreter: a library */
+    char *interp;  /* "/lib64/ld-linux-x86-64.so.2", or NULL */
+    char *soname;  /* or NULL */
+    char *runpath; /* DT_RUNPATH, else DT_RPATH; or NULL */
+    char **needed; /* DT_NEEDED, in the file's order */
     size_t needed_n;
-    char *glibc;     /* the highest GLIBC_x.y it asks for, "2.36", or NULL */
+    char *glibc; /* the highest GLIBC_x.y it asks for, "2.36", or NULL */
 };
 
 /* Does it begin as one? */

@@ -21,7 +21,7 @@ assert_exit 0 relpack build "$P"
 assert_exit 0 relpack verify "$P/out/one"
 
 # Keys
-cd "$WORK"
+cd "$WORK" || exit 1
 assert_exit 0 relpack keygen first
 assert_exit 0 relpack keygen second
 assert_eq 600 "$(stat -c %a first.key)" "mode of the secret key"

@@ -7,7 +7,7 @@ one=$(build_release shop 0.1.0 relpack)
 two=$(build_release shop 0.2.0 relpack)
 PORT=$(free_port)
 export PORT RELSUP_HOME=$WORK/home
-cd "$WORK"
+cd "$WORK" || exit 1
 relpack keygen ours >out && relpack keygen other >out
 relpack sign "$one" --key ours.key --output one.tar.gz >out
 relpack sign "$two" --key ours.key --output two.tar.gz >out

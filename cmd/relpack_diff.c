@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* relpack diff OLD NEW: what changes, and how it can be brought in. */
+#include "cmd/cmd.h"
+
+#include <string.h>
+
+#include "pkg/pkg_diff.h"
+
+extern const struct cmd_verb cmd_relpack_diff;
+
+enum { LINES = 12 }; /* of one section, without --all */
+
+static int read_release(struct cmd_ctx *ctx, const char *path, struct pkg_survey *s,
+                        struct pkg_outline *o, struct rel_err *e)
+{
+    struct rel_progress progress = rel_out_progress(&ctx->out);
+
+    rel_progress_step(&progress, "read", path);
+    return pkg_survey_read(path, &progress, s, e) < 0 ? -1 : pkg_outline_read(s, o, e);
+}
+
+/* Who to read it for: the same words, other marks. */
+struct page {
+    struct rel_buf text;
+    bool markdown, all;
+};
+
+static const char *mark_of(enum pkg_change change)
+{
+    static const char *const marks[] = {"+", "-", "~"};
+
+    return marks[change];
+}
+
+static void add_item(struct page *p, const struct pkg_diff_item *item, int width)
+{
+    rel_autofree char *name = item->group && !strchr(item->name, '/')
+                                  ? rel_strf("%s (%s)", item->name, item->group)
+                                  : rel_xstrdup(item->name);
+
+    if (p->markdown)
+        rel_buf_addf(&p->text, "- %s `%s`%s%s\n", pkg_change_name(item->change), name,
+                     item->detail ? " " : "", item->detail ? item->detail : "");
+    else if (item->detail)
+        rel_buf_addf(&p->text, "  %s %-*s  %s\n", mark_of(item->change), width, name, item->detail);
+    else
+        rel_buf_addf(&p->text, "  %s %s\n", mark_of(item->change), name);
+}
+
+static int width_of(const struct pkg_diff *d, enum pkg_diff_section section)
+{
+    size_t width = 0;
+
+    for (size_t i = 0; i < d->n; i++)
+        if (d->v[i].section == section && d->v[i].detail && strlen(d->v[i].name) > width)
+            width = strlen(d->v[i].name);
+    return width < 40 ? (int)width : 40;
+}
+
+static void add_section(struct page *p, const struct pkg_diff *d, enum pkg_diff_section section)
+{
+    size_t n = pkg_diff_count(d, section), told = 0;
+    bool folded = p->markdown && n > LINES;
+    int width = width_of(d, section);
+
+    if (!n)
+        return;
+    if (folded)
+        rel_buf_addf(&p->text, "\n<details><summary>%s: %zu</summary>\n\n",
+                     pkg_diff_heading(section), n);
+    else
+        rel_buf_addf(&p->text, p->markdown ? "\n**%s**\n\n" : "\n%s\n", pkg_diff_heading(section));
+    for (size_t i = 0; i < d->n; i++) {
+        if (d->v[i].section != section || (told == LINES && !p->all && !folded))
+            continue;
+        add_item(p, &d->v[i], width);
+        told++;
+    }
+    if (told < n)
+        rel_buf_addf(&p->text, "    and %zu more (--all)\n", n - told);
+    if (folded)
+        rel_buf_adds(&p->text, "\n</details>\n");
+}
+
+static void add_reasons(struct page *p, char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (i < 5 || p->all)
+            rel_buf_addf(&p->text, p->markdown ? "  - %s\n" : "         %s\n", list[i]);
+    if (n > 5 && !p->all)
+        rel_buf_addf(&p->text,
+                     p->markdown ? "  - and %zu more\n" : "         and %zu more (--all)\n", n - 5);
+}
+
+static void add_way(struct page *p, const char *way, const char *command, char *const *why_not,
+                    size_t n)
+{
+    if (p->markdown)
+        rel_buf_addf(&p->text, "- %s: %s", way, n ? "no" : "yes");
+    else
+        rel_buf_addf(&p->text, "  %-5s  %s", way, n ? "no" : "yes");
+    rel_buf_addf(&p->text, n ? "\n" : "  (%s)\n", command);
+    add_reasons(p, why_not, n);
+}
+
+static void add_ways(struct page *p, const struct pkg_diff *d)
+{
+    rel_buf_adds(&p->text, p->markdown ? "\n**ways to upgrade**\n\n" : "\nways to upgrade\n");
+    add_way(p, "hot", "relsup upgrade --hot", d->not_hot, d->not_hot_n);
+    add_way(p, "swap", "relsup upgrade", d->not_swap, d->not_swap_n);
+    add_way(p, "cold", "stop the old one, start the new one", NULL, 0);
+    for (size_t i = 0; i < d->note_n; i++)
+        rel_buf_addf(&p->text, p->markdown ? "\n_%s_\n" : "  note: %s\n", d->notes[i]);
+}
+
+static void make_page(struct page *p, const struct pkg_outline *old, const struct pkg_outline *new,
+                      const struct pkg_diff *d)
+{
+    rel_buf_addf(&p->text, p->markdown ? "### %s %s -> %s\n" : "%s %s -> %s\n", new->name, old->vsn,
+                 new->vsn);
+    if (!d->n) {
+        rel_buf_adds(&p->text, p->markdown ? "\nno difference\n" : "no difference\n");
+        return;
+    }
+    for (int section = 0; section < PKG_DIFF_SECTIONS; section++)
+        add_section(p, d, (enum pkg_diff_section)section);
+    add_ways(p, d);
+}
+
+static json_t *list_object(char *const *list, size_t n)
+{
+    json_t *v = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(v, json_string(list[i]));
+    return v;
+}
+
+static json_t *section_object(const struct pkg_diff *d, enum pkg_diff_section section)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < d->n; i++)
+        if (d->v[i].section == section)
+            json_array_append_new(list, json_pack("{s:s, s:s, s:s*, s:s*}", "name", d->v[i].name,
+                                                  "change", pkg_change_name(d->v[i].change),
+                                                  "application", d->v[i].group, "detail",
+                                                  d->v[i].detail));
+    return list;
+}
+
+static json_t *diff_object(const struct pkg_outline *old, const struct pkg_outline *new,
+                           const struct pkg_diff *d)
+{
+    json_t *doc = json_pack("{s:s, s:s, s:s, s:b}", "name", new->name, "old", old->vsn, "new",
+                            new->vsn, "differ", d->n > 0);
+
+    for (int section = 0; section < PKG_DIFF_SECTIONS; section++)
+        json_object_set_new(doc, pkg_diff_key((enum pkg_diff_section)section),
+                            section_object(d, (enum pkg_diff_section)section));
+    json_object_set_new(doc, "hot",
+                        json_pack("{s:b, s:o}", "possible", !d->not_hot_n, "why_not",
+                                  list_object(d->not_hot, d->not_hot_n)));
+    json_object_set_new(doc, "swap",
+                        json_pack("{s:b, s:o}", "possible", !d->not_swap_n, "why_not",
+                                  list_object(d->not_swap, d->not_swap_n)));
+    json_object_set_new(doc, "notes", list_object(d->notes, d->note_n));
+    return doc;
+}
+
+static int run(struct cmd_ctx *ctx, struct rel_err *e)
+{
+    struct page page = {.markdown = cmd_has(ctx, "markdown"), .all = cmd_has(ctx, "all")};
+    pkg_autosurvey struct pkg_survey old_survey = {0}, new_survey = {0};
+    pkg_autooutline struct pkg_outline old = {0}, new = {0};
+    pkg_autodiff struct pkg_diff d = {0};
+    json_auto_t *doc = NULL;
+    int status;
+
+    if (read_release(ctx, ctx->pos[0], &old_survey, &old, e) < 0 ||
+        read_release(ctx, ctx->pos[1], &new_survey, &new, e) < 0)
+        return -1;
+    pkg_diff_make(&old_survey, &old, &new_survey, &new, &d);
+    make_page(&page, &old, &new, &d);
+    doc = diff_object(&old, &new, &d);
+    if (cmd_has(ctx, "exit-code") && d.n)
+        ctx->exit_status = 1;
+    rel_out_step_end(&ctx->out, true, NULL);
+    status = rel_out_result(&ctx->out, doc, page.text.p, e);
+    rel_buf_fini(&page.text);
+    return status;
+}
+
+static const struct cmd_option options[] = {
+    {"markdown", 'm', NULL, "for a pull request"},
+    {"all", 'a', NULL, "lists of any length"},
+    {"exit-code", 0, NULL, "exit with 1 when they differ"},
+    {0},
+};
+
+const struct cmd_verb cmd_relpack_diff = {
+    .name = "diff",
+    .summary = "what changes from one release to another, and how to bring it in",
+    .usage = "OLD NEW [--markdown] [--all] [--exit-code]",
+    .options = options,
+    .pos_min = 2,
+    .pos_max = 2,
+    .run = run,
+};

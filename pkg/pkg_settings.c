@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pkg/pkg_settings.h"
+
+#include <string.h>
+
+static int by_name(const void *x, const void *y)
+{
+    const struct pkg_setting *a = x, *b = y;
+    int c = strcmp(a->app, b->app);
+
+    return c ? c : strcmp(a->key, b->key);
+}
+
+static int by_flag(const void *x, const void *y)
+{
+    const struct pkg_flag *a = x, *b = y;
+    int c = strcmp(a->name, b->name);
+
+    return c ? c : strcmp(a->args, b->args);
+}
+
+static const char *unreadable(struct pkg_settings *s, const char *why)
+{
+    return pkg_arena_strndup(&s->arena, why, strlen(why));
+}
+
+static size_t count_keys(const struct pkg_term *config)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < pkg_len(config); i++)
+        n += pkg_len(pkg_at(pkg_at(config, i), 1));
+    return n;
+}
+
+/* [{App, [{Key, Value}]}]; names of further files among them are no settings. */
+static void read_config(struct pkg_settings *s, const struct pkg_term *config)
+{
+    s->v = pkg_arena_alloc(&s->arena, (count_keys(config) + 1) * sizeof(*s->v));
+    for (size_t i = 0; i < pkg_len(config); i++) {
+        const char *app = pkg_atom_text(pkg_at(pkg_at(config, i), 0));
+        const struct pkg_term *keys = pkg_at(pkg_at(config, i), 1);
+
+        for (size_t j = 0; app && j < pkg_len(keys); j++) {
+            const struct pkg_term *pair = pkg_at(keys, j);
+            const char *key = pkg_atom_text(pkg_at(pair, 0));
+
+            if (key)
+                s->v[s->n++] =
+                    (struct pkg_setting){.app = app, .key = key, .value = pkg_at(pair, 1)};
+        }
+    }
+    qsort(s->v, s->n, sizeof(*s->v), by_name);
+}
+
+static bool is_flag(const char *word)
+{
+    return *word == '+' || (*word == '-' && word[1] && strchr("0123456789", word[1]) == NULL);
+}
+
+/* Words; what follows '#' is a comment (erlexec.c:read_args_file). A flag and what follows it is
+ * one setting. */
+static void read_flags(struct pkg_settings *s, const char *text)
+{
+    size_t len = strlen(text);
+    char *copy = pkg_arena_strndup(&s->arena, text, len), *rest = NULL;
+    struct pkg_flag *flag = NULL;
+
+    for (char *line = copy; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        for (char *c = line; *c && *c != '\n'; c++)
+            if (*c == '#')
+                memset(c, ' ', strcspn(c, "\n"));
+    }
+    s->flags = pkg_arena_alloc(&s->arena, (len / 2 + 1) * sizeof(*s->flags));
+    for (char *word = strtok_r(copy, " \t\r\n", &rest); word;
+         word = strtok_r(NULL, " \t\r\n", &rest)) {
+        rel_autofree char *args = NULL;
+
+        if (is_flag(word) || !flag) {
+            flag = &s->flags[s->flag_n++];
+            *flag = (struct pkg_flag){.name = word, .args = ""};
+            continue;
+        }
+        args = rel_strf("%s%s%s", flag->args, *flag->args ? " " : "", word);
+        flag->args = pkg_arena_strndup(&s->arena, args, strlen(args));
+    }
+    qsort(s->flags, s->flag_n, sizeof(*s->flags), by_flag);
+}
+
+void pkg_settings_read(const struct pkg_file *sys_config, const struct pkg_file *vm_args,
+                       struct pkg_settings *s)
+{
+    struct rel_err e = {0};
+    struct pkg_terms terms;
+
+    *s = (struct pkg_settings){0};
+    if (vm_args && vm_args->text)
+        read_flags(s, vm_args->text);
+    if (!sys_config || !sys_config->text)
+        return;
+    if (pkg_terms_parse(&s->arena, sys_config->text, strlen(sys_config->text), sys_config->path,
+                        &terms, &e) < 0)
+        s->unreadable = unreadable(s, e.msg);
+    else if (terms.n != 1 || !pkg_is_list(terms.v[0]))
+        s->unreadable = unreadable(s, "it is not one list");
+    else
+        read_config(s, terms.v[0]);
+}
+
+void pkg_settings_fini(struct pkg_settings *s)
+{
+    pkg_arena_fini(&s->arena);
+    *s = (struct pkg_settings){0};
+}
+
+bool pkg_flag_is_public(const char *name)
+{
+    static const char *const others[] = {"-mode", "-heart", "-smp", "-hidden", "-noshell"};
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        if (!strcmp(others[i], name))
+            return true;
+    return *name == '+';
+}
