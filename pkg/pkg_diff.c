@@ -205,16 +205,11 @@ static bool ends_with(const char *s, const char *end)
 /* Told by other sections, or made anew by every build. */
 static bool is_told_elsewhere(const char *place)
 {
-    static const char *const names[] = {"releases/sys.config",
-                                        "releases/sys.config.src",
-                                        "releases/vm.args",
-                                        "releases/vm.args.src",
-                                        "releases/" PKG_MANIFEST_NAME,
-                                        "releases/" PKG_SIGNATURE_NAME,
-                                        "releases/start_erl.data",
-                                        "releases/COOKIE",
-                                        "releases/RELEASES",
-                                        PKG_HOME_MARK};
+    static const char *const names[] = {"releases/sys.config",     "releases/sys.config.src",
+                                        "releases/vm.args",        "releases/vm.args.src",
+                                        "releases/relpack.json",   "releases/relpack.sig",
+                                        "releases/start_erl.data", "releases/COOKIE",
+                                        "releases/RELEASES",       PKG_HOME_MARK};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (!strcmp(names[i], place))
@@ -265,7 +260,7 @@ static void diff_file(struct sides *s, const char *place, const struct pkg_file 
         diff_module(s, place, old, new);
         return;
     }
-    if (is_told_elsewhere(place) ||
+    if (!any || is_told_elsewhere(place) ||
         (old && new && old->kind == new->kind && !memcmp(old->sha256, new->sha256, 32)))
         return;
     item = add(s->d, any->elf ? PKG_DIFF_NATIVE : PKG_DIFF_FILE, change_of(old, new), place);
@@ -333,7 +328,7 @@ static void diff_flag(struct sides *s, const struct pkg_flag *old, const struct 
     const struct pkg_flag *any = new ? new : old;
     struct pkg_diff_item *item;
 
-    if (old && new && !strcmp(old->args, new->args))
+    if (!any || (old && new && !strcmp(old->args, new->args)))
         return;
     item = add(s->d, PKG_DIFF_VM_ARGS, change_of(old, new), any->name);
     if (pkg_flag_is_public(any->name) && old && new)
