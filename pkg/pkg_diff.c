@@ -291,10 +291,11 @@ static void diff_setting(struct sides *s, const struct pkg_setting *old,
                          const struct pkg_setting *new)
 {
     const struct pkg_setting *any = new ? new : old;
-    rel_autofree char *name = rel_strf("%s: %s", any->app, any->key);
+    rel_autofree char *name = NULL;
 
-    if (old && new &&pkg_equal(old->value, new->value))
+    if (!any || (new &&old &&pkg_equal(old->value, new->value)))
         return;
+    name = rel_strf("%s: %s", any->app, any->key);
     add(s->d, PKG_DIFF_CONFIG, change_of(old, new), name);
     if (!strcmp(any->app, "kernel") || !strcmp(any->app, "stdlib"))
         say(&s->d->notes, &s->d->note_n,
