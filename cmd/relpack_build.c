@@ -51,8 +51,9 @@ static json_t *findings_json(const struct pkg_findings *fs)
         rel_autofree char *text = rel_escape(f->text);
         json_t *file = f->file ? json_string(f->file) : NULL;
 
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o*}", "code", pkg_check_name(f->code),
-                                              "text", text, "file", file));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:o*, s:s*}", "code", pkg_check_name(f->code),
+                                        "text", text, "file", file, "app", f->app));
     }
     return list;
 }

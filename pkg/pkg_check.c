@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pkg/pkg_check.h"
 
+#include <fcntl.h>
 #include <string.h>
 
+#include "base/rel_io.h"
 #include "pkg/pkg_check_internal.h"
 #include "pkg/pkg_script.h"
 
@@ -70,6 +72,7 @@ void pkg_findings_fini(struct pkg_findings *fs)
     for (size_t i = 0; i < fs->n; i++) {
         free(fs->v[i].text);
         free(fs->v[i].file);
+        free(fs->v[i].app);
     }
     free(fs->v);
     *fs = (struct pkg_findings){0};
@@ -83,6 +86,7 @@ bool pkg_checking_wants(const struct pkg_checking *k, enum pkg_check_code code)
 void pkg_checking_add(struct pkg_checking *k, enum pkg_check_code code, const char *file,
                       char *text)
 {
+    const struct pkg_check_app *app = file ? pkg_checking_app_of(k, file) : NULL;
     struct pkg_findings *fs = k->found;
 
     if (fs->n == fs->cap) {
@@ -90,7 +94,10 @@ void pkg_checking_add(struct pkg_checking *k, enum pkg_check_code code, const ch
         fs->v = rel_xrealloc(fs->v, fs->cap, sizeof(*fs->v));
     }
     fs->v[fs->n++] =
-        (struct pkg_finding){.code = code, .text = text, .file = file ? rel_xstrdup(file) : NULL};
+        (struct pkg_finding){.code = code,
+                             .text = text,
+                             .file = file ? rel_xstrdup(file) : NULL,
+                             .app = app ? rel_xstrdup(pkg_checking_app_name(app)) : NULL};
 }
 
 const char *pkg_checking_app_name(const struct pkg_check_app *app)
@@ -147,6 +154,26 @@ static bool is_examined(const struct pkg_check *c, const struct pkg_app *app)
     return true;
 }
 
+/* By where each kind of project keeps its own applications. A plain folder says nothing of it. */
+static bool is_own(const struct pkg_project *p, const char *name)
+{
+    static const char *const rebar3[] = {"src/%s.app.src", "src/%s.app.src.script", "apps/%s",
+                                         "lib/%s"};
+    rel_autofree char *fetched = rel_strf("%s/deps/%s", p->dir, name);
+
+    if (p->kind == PKG_PROJECT_MIX)
+        return !rel_is_dir(AT_FDCWD, fetched);
+    for (size_t i = 0; i < sizeof(rebar3) / sizeof(*rebar3); i++) {
+        const char *at = strstr(rebar3[i], "%s");
+        rel_autofree char *path =
+            rel_strf("%s/%.*s%s%s", p->dir, (int)(at - rebar3[i]), rebar3[i], name, at + 2);
+
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return p->kind == PKG_PROJECT_PLAIN;
+}
+
 static void find_apps(struct pkg_checking *k)
 {
     const struct pkg_rel *rel = k->c->rel;
@@ -159,6 +186,7 @@ static void find_apps(struct pkg_checking *k)
         k->apps[i] = (struct pkg_check_app){.rel = &rel->apps[i],
                                             .dir = rel_strf("lib/%s-%s/", app->name, app->vsn),
                                             .examined = is_examined(k->c, app)};
+        k->apps[i].own = k->apps[i].examined && is_own(k->c->project, app->name);
     }
 }
 
@@ -260,14 +288,9 @@ int pkg_check_run(const struct pkg_check *check, struct pkg_findings *found, str
     return 0;
 }
 
-/* How many of the `n` findings from `v` on have the code of the first one. */
-static size_t count(const struct pkg_finding *v, size_t n)
+static bool same_app(const struct pkg_finding *a, const struct pkg_finding *b)
 {
-    size_t same = 1;
-
-    while (same < n && v[same].code == v->code)
-        same++;
-    return same;
+    return a->app && b->app && !strcmp(a->app, b->app);
 }
 
 static bool refuses(const struct pkg_finding *f, const struct pkg_check_report *report)
@@ -275,19 +298,36 @@ static bool refuses(const struct pkg_finding *f, const struct pkg_check_report *
     return report->strict || codes[f->code].is_error;
 }
 
-/* The `n` findings of one code from index `from` on. That of index `told` is told by the error. */
-static void warn(const struct pkg_findings *fs, size_t from, size_t n, size_t told,
-                 const struct pkg_check_report *report)
+/* Those of one code from index `from` on, those of one application in one line; the index behind
+ * them. That of index `told` is told by the error. */
+static size_t warn(const struct pkg_findings *fs, size_t from, size_t told,
+                   const struct pkg_check_report *report)
 {
     const char *code = codes[fs->v[from].code].name;
-    size_t shown = report->lines && n > report->lines ? report->lines : n;
+    size_t lines = 0, i = from;
 
-    for (size_t i = from; i < from + shown; i++)
-        if (i != told)
+    while (i < fs->n && fs->v[i].code == fs->v[from].code) {
+        size_t n = 1;
+
+        if (report->lines && lines == report->lines)
+            break;
+        while (report->lines && i + n < fs->n && fs->v[i + n].code == fs->v[i].code &&
+               same_app(&fs->v[i + n], &fs->v[i]))
+            n++;
+        if (n > 1)
+            rel_progress_warn(report->progress, "[%s] %s (and %zu more of %s, see --json)", code,
+                              fs->v[i].text, n - 1, fs->v[i].app);
+        else if (i != told)
             rel_progress_warn(report->progress, "[%s] %s", code, fs->v[i].text);
-    if (shown < n)
-        rel_progress_warn(report->progress, "[%s] and %zu more (--json has them all)", code,
-                          n - shown);
+        i += n;
+        lines++;
+    }
+    from = i;
+    while (i < fs->n && fs->v[i].code == fs->v[from - 1].code)
+        i++;
+    if (i > from)
+        rel_progress_warn(report->progress, "[%s] and %zu more, see --json", code, i - from);
+    return i;
 }
 
 int pkg_check_tell(const struct pkg_findings *fs, const struct pkg_check_report *report,
@@ -301,10 +341,8 @@ int pkg_check_tell(const struct pkg_findings *fs, const struct pkg_check_report 
             first = i;
             refusing++;
         }
-    for (size_t i = 0, n; i < fs->n; i += n) {
-        n = count(&fs->v[i], fs->n - i);
-        warn(fs, i, n, first, report);
-    }
+    for (size_t i = 0; i < fs->n;)
+        i = warn(fs, i, first, report);
     if (!refusing)
         return 0;
     code = codes[fs->v[first].code].name;

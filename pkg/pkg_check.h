@@ -56,6 +56,7 @@ struct pkg_finding {
     enum pkg_check_code code;
     char *text; /* names the file or the module, and says what to do */
     char *file; /* in the release, or NULL */
+    char *app;  /* that the file belongs to, or NULL */
 };
 
 struct pkg_findings {
@@ -84,7 +85,7 @@ REL_MUST_USE int pkg_check_run(const struct pkg_check *check, struct pkg_finding
 
 struct pkg_check_report {
     bool strict;  /* every finding refuses the release */
-    size_t lines; /* warnings of one code, at most; 0: all */
+    size_t lines; /* at most so many warnings of one code, one for an application; 0: all */
     const struct rel_progress *progress;
 };
 

@@ -2,10 +2,8 @@
 /* Calls out of an application: to what is not there, and to what may not be started. Told from the
  * imports of the BEAM files, so apply/3 and calls to a variable module are not seen. */
 #include <ctype.h>
-#include <fcntl.h>
 #include <string.h>
 
-#include "base/rel_io.h"
 #include "pkg/pkg_check_internal.h"
 
 /* The calls of one application that were complained of already: one finding for each target. */
@@ -18,7 +16,6 @@ struct calls {
     struct pkg_checking *k;
     const struct pkg_check_app *app; /* the caller */
     struct pkg_check_module *module;
-    bool dependency; /* fetched by mix, not written by those who build */
     struct told told;
     bool *reached; /* by index of k->apps: started with the caller */
 };
@@ -70,6 +67,12 @@ static bool is_tool(const char *module)
         if (begins(module, tools[i]))
             return true;
     return false;
+}
+
+/* What a module calls in its generated test/0 (eunit.hrl), and what plugins of rebar3 call. */
+static bool is_test_tool(const char *module)
+{
+    return !strcmp(module, "eunit") || !strcmp(module, "ct") || !strncmp(module, "rebar_", 6);
 }
 
 static bool is_inside_vm(const struct pkg_checking *k, const char *module)
@@ -156,8 +159,8 @@ static void tell_undefined(struct calls *x, const struct pkg_beam_mfa *mfa)
     const char *app = pkg_checking_app_name(x->app), *home;
     char *text;
 
-    if (!pkg_checking_wants(x->k, PKG_CHECK_UNDEFINED) || (x->dependency && is_tool(mfa->m)) ||
-        is_optional(x, mfa->m) || !tell_once(&x->told, rel_xstrdup(mfa->m)))
+    if (!pkg_checking_wants(x->k, PKG_CHECK_UNDEFINED) || (!x->app->own && is_tool(mfa->m)) ||
+        is_test_tool(mfa->m) || is_optional(x, mfa->m) || !tell_once(&x->told, rel_xstrdup(mfa->m)))
         return;
     home = home_of(x, mfa->m);
     if (home)
@@ -272,14 +275,11 @@ static bool runs(struct pkg_check_module *m)
 void pkg_check_calls(struct pkg_checking *k)
 {
     for (size_t i = 0; i < k->app_n; i++) {
-        rel_autofree char *deps = NULL;
         rel_autofree bool *reached = rel_xcalloc(k->app_n, sizeof(*reached));
         struct calls x = {.k = k, .app = &k->apps[i], .reached = reached};
 
         if (!k->apps[i].examined)
             continue;
-        deps = rel_strf("%s/deps/%s", k->c->project->dir, pkg_checking_app_name(x.app));
-        x.dependency = rel_is_dir(AT_FDCWD, deps);
         reach(&x, "kernel");
         reach(&x, "stdlib");
         reach(&x, pkg_checking_app_name(x.app));

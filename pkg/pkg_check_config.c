@@ -175,7 +175,7 @@ static void check_secrets(struct pkg_checking *k, const struct pkg_term *config,
 
         w.where = name;
         w.file = path;
-        if (k->apps[i].examined)
+        if (k->apps[i].own)
             walk(&w, app->env);
     }
     rel_buf_fini(&w.path);

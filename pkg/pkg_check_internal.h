@@ -11,6 +11,7 @@ struct pkg_check_app {
     const struct pkg_rel_app *rel;
     char *dir;     /* "lib/shop-0.1.0/" */
     bool examined; /* not OTP's own and not Elixir's */
+    bool own;      /* of these, written by those who build, not fetched */
 };
 
 /* A module of the release, by its BEAM file, or without one by its .app file (no ERTS). */

@@ -287,13 +287,18 @@ static void diff_files(struct sides *s)
     free_places(new, new_n);
 }
 
+static bool same_value(const struct pkg_setting *old, const struct pkg_setting *new)
+{
+    return old && new ? pkg_equal(old->value, new->value) : false;
+}
+
 static void diff_setting(struct sides *s, const struct pkg_setting *old,
                          const struct pkg_setting *new)
 {
     const struct pkg_setting *any = new ? new : old;
     rel_autofree char *name = NULL;
 
-    if (!any || (new &&old &&pkg_equal(old->value, new->value)))
+    if (!any || same_value(old, new))
         return;
     name = rel_strf("%s: %s", any->app, any->key);
     add(s->d, PKG_DIFF_CONFIG, change_of(old, new), name);

@@ -102,9 +102,10 @@ clean --allow unlisted_module,duplicate_module
 project undefined
 module shop shop '-export([f/0]).' 'f() -> cart:total(), cart:empty(), other:f(), ssl:start().'
 build
-assert_eq 3 "$(wc -l <"$WORK/err")" "$(cat "$WORK/err")"
-assert_match '\[undefined\] shop calls cart \(in shop\), which no application of the release has' "$(cat "$WORK/err")"
-assert_match 'shop calls ssl \(in shop\), whose application ssl is not in the release' "$(cat "$WORK/err")"
+assert_eq 1 "$(wc -l <"$WORK/err")" "$(cat "$WORK/err")"
+assert_match '\[undefined\] shop calls cart \(in shop\), which no .* \(and 2 more of shop, see --json\)' "$(cat "$WORK/err")"
+module shop shop '-export([f/0]).' 'f() -> ssl:start(), eunit:test(x), rebar_api:info(), ct:log("").'
+finds undefined 'shop calls ssl \(in shop\), whose application ssl is not in the release'
 module shop shop '-export([f/0]).' 'f() -> cart:total().'
 finds undefined 'shop calls cart'
 module shop shop '-export([f/0]).' '-ignore_xref([{cart, total, 0}]).' 'f() -> cart:total(), (get(x)):y().'
@@ -164,6 +165,16 @@ clean
 project env_secret
 app shop shop '' '{env, [{client_secret, "0123456789"}]}'
 finds secret 'shop.app: client_secret looks like a secret'
+# What a dependency ships is known to everybody.
+mkdir -p "$P/src" "$P/_build/prod"
+cp -R "$P/lib" "$P/_build/prod"
+echo '{relx, [{release, {shop, "1.0"}, [shop]}]}.' >"$P/rebar.config"
+rm -r "$P/relpack.json" "$P/lib"
+assert_exit 0 timeout 60 relpack build "$P" --no-compile
+assert_eq "" "$(cat "$WORK/err")" "what is said of a dependency"
+touch "$P/src/shop.app.src"
+assert_exit 0 timeout 60 relpack build "$P" --no-compile
+assert_match 'shop.app: client_secret looks like a secret' "$(cat "$WORK/err")"
 
 # A Phoenix endpoint: its behaviour is what makes it one.
 project phoenix '"sys_config": "sys.config", "vm_args": "vm.args"'
@@ -228,20 +239,25 @@ HOME=/app clean
 echo 'see /app/_build/prod' >"$P/lib/shop/priv/settings"
 HOME=/app finds build_path 'holds a path below /app'
 
-# Many of one kind: ten lines, and all of them in the result of --json.
+# Many of one kind: one line for an application, ten lines in all, everything in the result of --json.
+project lines '"sys_config": "sys.config"'
+echo "[{shop, [$(for i in $(seq 1 15); do printf '{x%d, [{password, "p"}]}, ' "$i"; done) x]}]." >"$P/sys.config"
+build
+assert_eq 11 "$(wc -l <"$WORK/err")"
+assert_match '\[secret\] and 5 more, see --json' "$(tail -n 1 "$WORK/err")"
 project many
 calls=$(for i in $(seq 1 15); do printf 'nowhere%d:f(), ' "$i"; done)
 module shop shop '-export([f/0]).' "f() -> $calls ok."
 build
-assert_eq 11 "$(wc -l <"$WORK/err")"
-assert_match 'and 5 more \(--json has them all\)' "$(tail -n 1 "$WORK/err")"
+assert_eq 1 "$(wc -l <"$WORK/err")"
+assert_match 'shop calls nowhere1 .* \(and 14 more of shop, see --json\)' "$(cat "$WORK/err")"
 assert_exit 0 timeout 60 relpack build "$P" --tar --json
 python3 - "$WORK/out" "$WORK/err" <<'PY'
 import json, sys
 result = json.load(open(sys.argv[1]))
 found = result["findings"]
 assert len(found) == 15, found
-assert all(f["code"] == "undefined" and f["file"] == "lib/shop-1.0/ebin/shop.beam" and f["text"] for f in found), found
+assert all(f["code"] == "undefined" and f["app"] == "shop" and f["file"] == "lib/shop-1.0/ebin/shop.beam" and f["text"] for f in found), found
 logs = [json.loads(line) for line in open(sys.argv[2])]
 assert sum(l["type"] == "log" and l["level"] == "warning" for l in logs) == 15, logs
 PY
