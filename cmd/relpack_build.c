@@ -60,13 +60,12 @@ static json_t *findings_json(const struct pkg_findings *fs)
 
 static int read_checks(struct cmd_ctx *ctx, struct pkg_build *build, struct rel_err *e)
 {
-    const char *allow = cmd_get(ctx, "allow");
-
     build->target_glibc = cmd_get(ctx, "target-glibc");
     if (build->target_glibc && !pkg_check_is_glibc(build->target_glibc))
         return rel_fail(e, REL_E_USAGE, 0, "--target-glibc: '%s' is no version, say 2.31",
                         build->target_glibc);
-    if (allow && pkg_check_allow(allow, &build->allow, e) < 0) {
+    build->allow = cmd_get(ctx, "allow");
+    if (build->allow && pkg_check_allow_read(build->allow, e) < 0) {
         e->code = REL_E_USAGE;
         return -1;
     }
@@ -121,7 +120,7 @@ static const struct cmd_option options[] = {
     {"no-compile", 0, NULL, "take what is compiled already"},
     {"format", 0, "gz|zst", "compression of the tarball (default gz)"},
     {"no-erts", 0, NULL, "leave out the VM and the applications of OTP: the host has them"},
-    {"allow", 0, "CODE,...", "leave out a check, or all of them (docs/checks.md)"},
+    {"allow", 0, "CODE[:APP],...", "leave out a check, or all of them (docs/checks.md)"},
     {"strict", 0, NULL, "what a check finds is an error"},
     {"target-glibc", 0, "X.Y", "the oldest C library that native code must run on"},
     {0},
@@ -131,7 +130,7 @@ const struct cmd_verb cmd_relpack_build = {
     .name = "build",
     .summary = "build the release of a project",
     .usage = "[DIR] [--tar] [--output DIR] [--no-compile] [--format gz|zst] [--no-erts] "
-             "[--allow CODE,...] [--strict] [--target-glibc X.Y]",
+             "[--allow CODE[:APP],...] [--strict] [--target-glibc X.Y]",
     .options = options,
     .pos_max = 1,
     .run = run,

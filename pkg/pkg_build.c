@@ -299,7 +299,7 @@ static int look_at(struct making *m, struct rel_err *e)
                                .entries = &m->es,
                                .survey = &m->survey,
                                .target_glibc = m->build->target_glibc,
-                               .allow = m->p->allow | m->build->allow};
+                               .allow = {m->p->allow, m->build->allow}};
 
     if (pkg_survey_entries(&m->es, &m->build->progress, &m->survey, e) < 0)
         return -1;

@@ -16,7 +16,7 @@ struct pkg_build {
     bool compile;
     bool no_erts;
     const char *relctl;       /* the program that goes along as bin/relctl */
-    uint32_t allow;           /* checks that are left out, beside those of relpack.json */
+    const char *allow;        /* checks that are left out, beside those of relpack.json */
     bool strict;              /* a finding refuses the release */
     size_t warnings;          /* lines for one check, at most; 0: all */
     const char *target_glibc; /* of the oldest host, "2.31"; NULL: that of the VM */

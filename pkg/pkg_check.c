@@ -43,28 +43,45 @@ static int unknown_code(const char *name, size_t n, struct rel_err *e)
                     (int)n, name, known.p);
 }
 
-int pkg_check_allow(const char *list, uint32_t *allow, struct rel_err *e)
+/* The code of the item of `n` bytes, PKG_CHECK_COUNT for "all", -1 for none. */
+static int code_of(const char *item, size_t n)
 {
-    uint32_t set = *allow;
+    for (int c = 0; c < PKG_CHECK_COUNT; c++)
+        if (strlen(codes[c].name) == n && !strncmp(codes[c].name, item, n))
+            return c;
+    return n == 3 && !strncmp(item, "all", n) ? PKG_CHECK_COUNT : -1;
+}
 
+int pkg_check_allow_read(const char *list, struct rel_err *e)
+{
     for (;;) {
-        size_t n = strcspn(list, ",");
-        uint32_t bit = 0;
+        size_t n = strcspn(list, ","), code_n = strcspn(list, ",:");
 
-        for (int c = 0; c < PKG_CHECK_COUNT; c++)
-            if (strlen(codes[c].name) == n && !strncmp(codes[c].name, list, n))
-                bit = UINT32_C(1) << c;
-        if (n == 3 && !strncmp(list, "all", n))
-            bit = (UINT32_C(1) << PKG_CHECK_COUNT) - 1;
-        if (!bit)
-            return unknown_code(list, n, e);
-        set |= bit;
+        if (code_of(list, code_n) < 0)
+            return unknown_code(list, code_n, e);
+        if (code_n + 1 == n)
+            return rel_fail(e, REL_E_INPUT, 0, "allow: '%.*s' names no application", (int)n, list);
         if (!list[n])
-            break;
+            return 0;
         list += n + 1;
     }
-    *allow = set;
-    return 0;
+}
+
+bool pkg_check_allows(const char *list, enum pkg_check_code code, const char *app)
+{
+    while (list && *list) {
+        size_t n = strcspn(list, ","), code_n = strcspn(list, ",:");
+        int found = code_of(list, code_n);
+        const char *only = list + code_n + 1;
+
+        if ((found == (int)code || found == PKG_CHECK_COUNT) &&
+            (code_n == n ||
+             (app && strlen(app) == n - code_n - 1 && !strncmp(only, app, n - code_n - 1))))
+            return true;
+        list += n;
+        list += *list == ',';
+    }
+    return false;
 }
 
 void pkg_findings_fini(struct pkg_findings *fs)
@@ -80,24 +97,30 @@ void pkg_findings_fini(struct pkg_findings *fs)
 
 bool pkg_checking_wants(const struct pkg_checking *k, enum pkg_check_code code)
 {
-    return !(k->c->allow & (UINT32_C(1) << code));
+    return !pkg_check_allows(k->c->allow[0], code, NULL) &&
+           !pkg_check_allows(k->c->allow[1], code, NULL);
 }
 
 void pkg_checking_add(struct pkg_checking *k, enum pkg_check_code code, const char *file,
                       char *text)
 {
     const struct pkg_check_app *app = file ? pkg_checking_app_of(k, file) : NULL;
+    const char *name = app ? pkg_checking_app_name(app) : NULL;
     struct pkg_findings *fs = k->found;
 
+    if (pkg_check_allows(k->c->allow[0], code, name) ||
+        pkg_check_allows(k->c->allow[1], code, name)) {
+        free(text);
+        return;
+    }
     if (fs->n == fs->cap) {
         fs->cap = fs->cap ? fs->cap * 2 : 16;
         fs->v = rel_xrealloc(fs->v, fs->cap, sizeof(*fs->v));
     }
-    fs->v[fs->n++] =
-        (struct pkg_finding){.code = code,
-                             .text = text,
-                             .file = file ? rel_xstrdup(file) : NULL,
-                             .app = app ? rel_xstrdup(pkg_checking_app_name(app)) : NULL};
+    fs->v[fs->n++] = (struct pkg_finding){.code = code,
+                                          .text = text,
+                                          .file = file ? rel_xstrdup(file) : NULL,
+                                          .app = name ? rel_xstrdup(name) : NULL};
 }
 
 const char *pkg_checking_app_name(const struct pkg_check_app *app)

@@ -45,9 +45,12 @@ const char *pkg_check_meaning(enum pkg_check_code code);
 /* Refuses the release, unless it is allowed. */
 bool pkg_check_is_error(enum pkg_check_code code);
 
-/* Adds the codes of a list "glibc,secret" to the set *allow (bit 1 << code); "all" is every one.
- * REL_E_INPUT for an unknown one, naming all. */
-REL_MUST_USE int pkg_check_allow(const char *list, uint32_t *allow, struct rel_err *e);
+/* A list of what is left out: "glibc,undefined:jose,all". With an application behind the code only
+ * what is found in that one; "all" is every code. REL_E_INPUT for an unknown code, naming all. */
+REL_MUST_USE int pkg_check_allow_read(const char *list, struct rel_err *e);
+/* Does the list, which was read, leave out that code, or that code of that application? NULL for
+ * either of them: no list; what belongs to no application. */
+bool pkg_check_allows(const char *list, enum pkg_check_code code, const char *app);
 
 /* Is it "2.36"? */
 bool pkg_check_is_glibc(const char *vsn);
@@ -75,7 +78,7 @@ struct pkg_check {
     const struct pkg_entries *entries;
     const struct pkg_survey *survey; /* of the entries */
     const char *target_glibc;        /* "2.31", or NULL: that of the VM */
-    uint32_t allow;                  /* these are not looked for */
+    const char *allow[2];            /* lists of what is left out; each may be NULL */
 };
 
 /* 0: *found holds what was found, which may be nothing. -1: a file could not be read, or is named

@@ -247,9 +247,11 @@ static int read_allow(struct config *c, const json_t *v, struct rel_err *e)
     json_array_foreach (v, i, item) {
         if (!json_is_string(item))
             return wrong(c, "must be a list of checks", e);
-        if (pkg_check_allow(json_string_value(item), &c->p->allow, e) < 0)
+        if (pkg_check_allow_read(json_string_value(item), e) < 0)
             return rel_wrap(e, "%s:%d", c->file,
                             rel_json_line(c->text, rel_json_find_key(c->text, c->key, 1)));
+        c->p->allow = pkg_project_strf(c->p, "%s%s%s", c->p->allow ? c->p->allow : "",
+                                       c->p->allow ? "," : "", json_string_value(item));
     }
     return 0;
 }

@@ -55,6 +55,8 @@ finds() {
     assert_eq 1 "$(wc -l <"$WORK/err")" "lines of $(cat "$WORK/err")"
     assert_match "^warning: \[$code\] .*$pattern" "$(cat "$WORK/err")"
     clean --allow "$code" "$@"
+    build --allow "$code:nobody" "$@"
+    assert_match "^warning: \[$code\]" "$(cat "$WORK/err")" "allowed for another application"
     clean --allow writable --allow "glibc,$code" "$@"
     clean --allow all "$@"
     cp "$P/relpack.json" "$WORK/json"
@@ -103,6 +105,8 @@ project undefined
 module shop shop '-export([f/0]).' 'f() -> cart:total(), cart:empty(), other:f(), ssl:start().'
 build
 assert_eq 1 "$(wc -l <"$WORK/err")" "$(cat "$WORK/err")"
+clean --allow undefined:shop
+build
 assert_match '\[undefined\] shop calls cart \(in shop\), which no .* \(and 2 more of shop, see --json\)' "$(cat "$WORK/err")"
 module shop shop '-export([f/0]).' 'f() -> ssl:start(), eunit:test(x), rebar_api:info(), ct:log("").'
 finds undefined 'shop calls ssl \(in shop\), whose application ssl is not in the release'
