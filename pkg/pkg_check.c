@@ -8,6 +8,8 @@
 #include "pkg/pkg_check_internal.h"
 #include "pkg/pkg_script.h"
 
+enum { APP_LINES = 3 }; /* of one code and application, before they become one line */
+
 static const struct {
     const char *name, *meaning;
     bool is_error;
@@ -321,36 +323,39 @@ static bool refuses(const struct pkg_finding *f, const struct pkg_check_report *
     return report->strict || codes[f->code].is_error;
 }
 
-/* Those of one code from index `from` on, those of one application in one line; the index behind
- * them. That of index `told` is told by the error. */
-static size_t warn(const struct pkg_findings *fs, size_t from, size_t told,
-                   const struct pkg_check_report *report)
+/* The end of the findings from index `i` on that are of its code; with `apps` also of its
+ * application. */
+static size_t end_of(const struct pkg_findings *fs, size_t i, bool apps)
 {
-    const char *code = codes[fs->v[from].code].name;
-    size_t lines = 0, i = from;
+    size_t end = i + 1;
 
-    while (i < fs->n && fs->v[i].code == fs->v[from].code) {
-        size_t n = 1;
+    while (end < fs->n && fs->v[end].code == fs->v[i].code &&
+           (!apps || same_app(&fs->v[end], &fs->v[i])))
+        end++;
+    return end;
+}
 
-        if (report->lines && lines == report->lines)
-            break;
-        while (report->lines && i + n < fs->n && fs->v[i + n].code == fs->v[i].code &&
-               same_app(&fs->v[i + n], &fs->v[i]))
-            n++;
-        if (n > 1)
+/* Those of one code, [i, end). Many of one application are one line. That of index `told` is told
+ * by the error. */
+static void warn(const struct pkg_findings *fs, size_t i, size_t end, size_t told,
+                 const struct pkg_check_report *report)
+{
+    const char *code = codes[fs->v[i].code].name;
+
+    for (size_t lines = 0; i < end && (!report->lines || lines < report->lines); lines++) {
+        size_t more = end_of(fs, i, true) - i - 1;
+
+        if (report->lines && more >= APP_LINES) {
             rel_progress_warn(report->progress, "[%s] %s (and %zu more of %s, see --json)", code,
-                              fs->v[i].text, n - 1, fs->v[i].app);
-        else if (i != told)
+                              fs->v[i].text, more, fs->v[i].app);
+            i += more;
+        } else if (i != told) {
             rel_progress_warn(report->progress, "[%s] %s", code, fs->v[i].text);
-        i += n;
-        lines++;
-    }
-    from = i;
-    while (i < fs->n && fs->v[i].code == fs->v[from - 1].code)
+        }
         i++;
-    if (i > from)
-        rel_progress_warn(report->progress, "[%s] and %zu more, see --json", code, i - from);
-    return i;
+    }
+    if (i < end)
+        rel_progress_warn(report->progress, "[%s] and %zu more, see --json", code, end - i);
 }
 
 int pkg_check_tell(const struct pkg_findings *fs, const struct pkg_check_report *report,
@@ -364,8 +369,10 @@ int pkg_check_tell(const struct pkg_findings *fs, const struct pkg_check_report 
             first = i;
             refusing++;
         }
-    for (size_t i = 0; i < fs->n;)
-        i = warn(fs, i, first, report);
+    for (size_t i = 0, end; i < fs->n; i = end) {
+        end = end_of(fs, i, false);
+        warn(fs, i, end, first, report);
+    }
     if (!refusing)
         return 0;
     code = codes[fs->v[first].code].name;

@@ -162,11 +162,15 @@ static void tell_undefined(struct calls *x, const struct pkg_beam_mfa *mfa)
     if (!pkg_checking_wants(x->k, PKG_CHECK_UNDEFINED) || (!x->app->own && is_tool(mfa->m)) ||
         is_test_tool(mfa->m) || is_optional(x, mfa->m) || !tell_once(&x->told, rel_xstrdup(mfa->m)))
         return;
-    home = home_of(x, mfa->m);
+    home = is_tool(mfa->m) ? NULL : home_of(x, mfa->m);
     if (home)
         text = rel_strf("%s calls %s (in %s), whose application %s is not in the release; add %s "
                         "to the applications of %s.app",
                         app, shown(mfa->m), shown(x->module->name), home, home, app);
+    else if (is_tool(mfa->m))
+        text = rel_strf("%s calls %s (in %s), which is there while building only; call it from a "
+                        "macro or mix.exs, or read the configuration instead",
+                        app, shown(mfa->m), shown(x->module->name));
     else
         text = rel_strf("%s calls %s (in %s), which no application of the release has; add the "
                         "one that has it",
