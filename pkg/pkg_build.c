@@ -10,6 +10,7 @@
 
 #include "base/rel_io.h"
 #include "pkg/pkg_assemble.h"
+#include "pkg/pkg_bundle.h"
 #include "pkg/pkg_config.h"
 #include "pkg/pkg_manifest.h"
 #include "pkg/pkg_mix.h"
@@ -256,6 +257,7 @@ struct making {
     struct pkg_lib *lib;
     struct pkg_rel *rel;
     struct pkg_entries es;
+    struct pkg_bundle bundle;
     struct pkg_survey survey;
     struct pkg_findings findings;
 };
@@ -265,6 +267,7 @@ static void making_fini(struct making *m)
     pkg_findings_fini(&m->findings);
     pkg_survey_fini(&m->survey);
     pkg_entries_fini(&m->es);
+    pkg_bundle_fini(&m->bundle);
     pkg_rel_free(m->rel);
     pkg_lib_free(m->lib);
 }
@@ -284,6 +287,9 @@ static int assemble(struct making *m, struct rel_err *e)
         return -1;
     pkg_entries_sort(&m->es);
     if (pkg_entries_check(&m->es, e) < 0)
+        return -1;
+    if ((m->build->bundle_libs || m->p->bundle_libs) &&
+        pkg_bundle_add(&m->es, m->otp.erts_vsn, &m->build->progress, &m->bundle, e) < 0)
         return -1;
     rel_progress_end(&m->build->progress, "%zu applications", m->rel->app_n);
     return 0;

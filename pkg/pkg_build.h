@@ -15,6 +15,7 @@ struct pkg_build {
     enum pkg_format format;
     bool compile;
     bool no_erts;
+    bool bundle_libs;         /* also when relpack.json does not ask for it */
     const char *relctl;       /* the program that goes along as bin/relctl */
     const char *allow;        /* checks that are left out, beside those of relpack.json */
     bool strict;              /* a finding refuses the release */

@@ -224,6 +224,11 @@ static int read_include_erts(struct config *c, const json_t *v, struct rel_err *
     return read_bool(c, v, &c->p->include_erts, e);
 }
 
+static int read_bundle_libs(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return read_bool(c, v, &c->p->bundle_libs, e);
+}
+
 static int read_strip_beams(struct config *c, const json_t *v, struct rel_err *e)
 {
     return read_bool(c, v, &c->p->strip_beams, e);
@@ -266,19 +271,13 @@ static const struct {
     const char *key;
     int (*read)(struct config *c, const json_t *v, struct rel_err *e);
 } keys[] = {
-    {"$schema", skip_schema},
-    {"name", read_name},
-    {"version", read_version},
-    {"applications", read_applications},
-    {"lib_dirs", read_lib_dirs},
-    {"sys_config", read_sys_config},
-    {"vm_args", read_vm_args},
-    {"env_sh", read_env_sh},
-    {"overlay", read_overlay},
-    {"include_erts", read_include_erts},
-    {"strip_beams", read_strip_beams},
-    {"erts_dir", read_erts_dir},
-    {"allow", read_allow},
+    {"$schema", skip_schema},          {"name", read_name},
+    {"version", read_version},         {"applications", read_applications},
+    {"lib_dirs", read_lib_dirs},       {"sys_config", read_sys_config},
+    {"vm_args", read_vm_args},         {"env_sh", read_env_sh},
+    {"overlay", read_overlay},         {"include_erts", read_include_erts},
+    {"strip_beams", read_strip_beams}, {"bundle_libs", read_bundle_libs},
+    {"erts_dir", read_erts_dir},       {"allow", read_allow},
 };
 
 static int read_key(struct config *c, const char *key, const json_t *v, struct rel_err *e)

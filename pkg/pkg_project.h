@@ -55,7 +55,7 @@ struct pkg_project {
     size_t var_n;
     const char *consolidated;                /* folder of consolidated protocols, or NULL */
     const struct pkg_term *config_providers; /* arguments of Config.Provider.boot, or NULL */
-    bool include_erts, strip_beams;
+    bool include_erts, strip_beams, bundle_libs;
     const char *allow;    /* what checks leave out, see pkg_check.h; or NULL */
     const char *erts_dir; /* root of the Erlang to pack; NULL: that of `erl` in PATH */
 };

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pkg/pkg_bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/rel_io.h"
+#include "pkg/pkg_elf.h"
+#include "pkg/pkg_run.h"
+
+enum { PROGRAM_MS = 60000, LIBRARIES_MAX = 1024 };
+
+/* One program or library that needs others: of the release, or on its way into it. */
+struct native {
+    char *path, *source; /* in the release; on disk */
+    mode_t mode;
+    struct pkg_elf elf;
+    bool bundled, touched; /* brought by us; needs a bundled one, so its run path is set */
+};
+
+struct bundling {
+    struct pkg_entries *es;
+    const struct rel_progress *progress;
+    char *folder; /* "erts-13.1.5/lib" */
+    char *known;  /* output of ldconfig -p; "" without it */
+    struct native *v;
+    size_t n;
+    char *dir; /* for the copies */
+};
+
+static void bundling_fini(struct bundling *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        free(b->v[i].path);
+        free(b->v[i].source);
+        pkg_elf_fini(&b->v[i].elf);
+    }
+    free(b->v);
+    free(b->folder);
+    free(b->known);
+}
+#define autobundling __attribute__((cleanup(bundling_fini)))
+
+void pkg_bundle_fini(struct pkg_bundle *b)
+{
+    struct rel_err ignored = {0};
+
+    if (b->dir)
+        (void)!rel_remove_tree(AT_FDCWD, b->dir, &ignored);
+    free(b->dir);
+    b->dir = NULL;
+}
+
+/* What comes with the C library and fits no other version of it (glibc's own list: its Makefiles'
+ * `extra-libs`; the dynamic linker is named by the kernel, not found). */
+static bool is_of_c_library(const char *name)
+{
+    static const char *const heads[] = {
+        "libc.so.",      "libc.musl-",     "ld-linux",         "ld-musl-",
+        "libm.so.",      "libpthread.so.", "libdl.so.",        "librt.so.",
+        "libresolv.so.", "libutil.so.",    "libanl.so.",       "libnss_",
+        "libnsl.so.",    "libmvec.so.",    "libthread_db.so.", "libBrokenLocale.so.",
+        "ld64.so.",      "ld.so."};
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++)
+        if (!strncmp(name, heads[i], strlen(heads[i])))
+            return true;
+    return false;
+}
+
+/* *is false: no ELF file. */
+static int read_elf(const char *source, struct pkg_elf *elf, bool *is, struct rel_err *e)
+{
+    rel_autoclose int fd = open(source, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    int status = 0;
+    void *p;
+
+    *is = false;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return rel_fail(e, REL_E_INPUT, errno, "read %s", source);
+    if (st.st_size < 4)
+        return 0;
+    p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED)
+        return rel_fail(e, REL_E_IO, errno, "map %s", source);
+    *is = pkg_elf_is(p, (size_t)st.st_size);
+    if (*is)
+        status = pkg_elf_parse(p, (size_t)st.st_size, source, elf, e);
+    munmap(p, (size_t)st.st_size);
+    return status;
+}
+
+/* Takes `elf`. */
+static void add_native(struct bundling *b, const struct native *native)
+{
+    b->v = rel_xrealloc(b->v, b->n + 1, sizeof(*b->v));
+    b->v[b->n++] = *native;
+}
+
+static int find_natives(struct bundling *b, struct rel_err *e)
+{
+    for (size_t i = 0; i < b->es->n; i++) {
+        const struct pkg_entry *entry = &b->es->v[i];
+        struct native native = {.mode = entry->mode};
+        bool is;
+
+        if (entry->kind != PKG_ENTRY_FILE)
+            continue;
+        if (read_elf(entry->source, &native.elf, &is, e) < 0)
+            return -1;
+        if (!is)
+            continue;
+        native.path = rel_xstrdup(entry->path);
+        native.source = rel_xstrdup(entry->source);
+        add_native(b, &native);
+    }
+    return 0;
+}
+
+/* The library there, if it is one for the same kind of machine. */
+static bool fits(const char *path, const struct pkg_elf *for_elf, struct pkg_elf *elf)
+{
+    struct rel_err ignored = {0};
+    bool is;
+
+    if (access(path, R_OK) < 0 || read_elf(path, elf, &is, &ignored) < 0 || !is)
+        return false;
+    if (elf->machine == for_elf->machine && elf->bits == for_elf->bits)
+        return true;
+    pkg_elf_fini(elf);
+    return false;
+}
+
+/* DIR:DIR... with $ORIGIN, as DT_RUNPATH has it. */
+static char *search_path(const char *dirs, const struct native *who, const char *name,
+                         struct pkg_elf *elf)
+{
+    const char *slash = strrchr(who->source, '/');
+
+    while (dirs && *dirs) {
+        size_t n = strcspn(dirs, ":");
+        rel_autofree char *dir = rel_xstrndup(dirs, n), *path = NULL;
+
+        if (!strncmp(dir, "$ORIGIN", 7) || !strncmp(dir, "${ORIGIN}", 9))
+            path = rel_strf("%.*s%s/%s", (int)(slash - who->source), who->source,
+                            dir + (dir[1] == '{' ? 9 : 7), name);
+        else
+            path = rel_strf("%s/%s", dir, name);
+        if (n && fits(path, &who->elf, elf))
+            return rel_steal(&path);
+        dirs += n + (dirs[n] == ':');
+    }
+    return NULL;
+}
+
+/* Lines "\tlibz.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libz.so.1" (ldconfig(8), -p). */
+static char *search_known(const struct bundling *b, const struct native *who, const char *name,
+                          struct pkg_elf *elf)
+{
+    size_t n = strlen(name);
+
+    for (const char *line = b->known; line && *line; line = strchr(line, '\n')) {
+        const char *arrow;
+        rel_autofree char *path = NULL;
+
+        line += *line == '\n';
+        if (*line != '\t' || strncmp(line + 1, name, n) != 0 || line[1 + n] != ' ')
+            continue;
+        arrow = strstr(line, "=> ");
+        path = arrow ? rel_xstrndup(arrow + 3, strcspn(arrow + 3, "\n")) : NULL;
+        if (path && fits(path, &who->elf, elf))
+            return rel_steal(&path);
+    }
+    return NULL;
+}
+
+/* As ld.so(8) looks for it. */
+static char *find_library(const struct bundling *b, const struct native *who, const char *name,
+                          struct pkg_elf *elf)
+{
+    char *path = search_path(who->elf.runpath, who, name, elf);
+
+    if (!path)
+        path = search_path(getenv("LD_LIBRARY_PATH"), who, name, elf);
+    if (!path)
+        path = search_known(b, who, name, elf);
+    return path ? path : search_path("/lib64:/usr/lib64:/lib:/usr/lib", who, name, elf);
+}
+
+static struct native *bundled(struct bundling *b, const char *name)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if (b->v[i].bundled && !strcmp(strrchr(b->v[i].path, '/') + 1, name))
+            return &b->v[i];
+    return NULL;
+}
+
+/* Beside the file that needs it, by that one's own run path: it is in the release already. */
+static bool is_own(const struct bundling *b, const struct native *who, const char *name)
+{
+    struct pkg_elf elf = {0};
+    rel_autofree char *found = NULL;
+
+    if (!who->elf.runpath || !strstr(who->elf.runpath, "ORIGIN"))
+        return false;
+    found = search_path(who->elf.runpath, who, name, &elf);
+    pkg_elf_fini(&elf);
+    for (size_t i = 0; found && i < b->n; i++)
+        if (!strcmp(strrchr(b->v[i].path, '/') + 1, name) && !b->v[i].bundled)
+            return true;
+    return false;
+}
+
+static int bring_library(struct bundling *b, size_t who, const char *name, struct rel_err *e)
+{
+    struct native lib = {.bundled = true, .mode = 0644};
+    char real[PATH_MAX];
+    rel_autofree char *found = NULL;
+
+    if (b->n == LIBRARIES_MAX)
+        return rel_fail(e, REL_E_INPUT, 0, "more than %d programs and libraries", LIBRARIES_MAX);
+    found = find_library(b, &b->v[who], name, &lib.elf);
+    if (!found || !realpath(found, real))
+        return rel_fail(e, REL_E_INPUT, 0, "%s needs %s, which is not on this machine",
+                        b->v[who].path, name);
+    lib.path = rel_strf("%s/%s", b->folder, name);
+    lib.source = rel_xstrdup(real);
+    add_native(b, &lib);
+    return 0;
+}
+
+/* Grows the list while it walks it, so it is closed in the end. */
+static int find_libraries(struct bundling *b, struct rel_err *e)
+{
+    for (size_t i = 0; i < b->n; i++)
+        for (size_t j = 0; j < b->v[i].elf.needed_n; j++) {
+            const char *name = b->v[i].elf.needed[j];
+
+            if (is_of_c_library(name) || is_own(b, &b->v[i], name))
+                continue;
+            if (!bundled(b, name) && bring_library(b, i, b->v[i].elf.needed[j], e) < 0)
+                return -1;
+            b->v[i].touched = true;
+        }
+    return 0;
+}
+
+/* $ORIGIN and from there to the folder of the libraries, then what the file had of that kind. A
+ * path of the building machine does not go along. */
+static char *run_path(const struct bundling *b, const struct native *native)
+{
+    rel_autobuf struct rel_buf path = {0};
+    const char *old = native->elf.runpath;
+
+    rel_buf_adds(&path, "$ORIGIN");
+    if (!native->bundled) {
+        for (const char *slash = strchr(native->path, '/'); slash; slash = strchr(slash + 1, '/'))
+            rel_buf_adds(&path, "/..");
+        rel_buf_addf(&path, "/%s", b->folder);
+    }
+    while (old && *old) {
+        size_t n = strcspn(old, ":");
+
+        if (!native->bundled && (!strncmp(old, "$ORIGIN", 7) || !strncmp(old, "${ORIGIN}", 9)))
+            rel_buf_addf(&path, ":%.*s", (int)n, old);
+        old += n + (old[n] == ':');
+    }
+    return rel_buf_take(&path);
+}
+
+static int set_run_path(struct bundling *b, size_t i, struct rel_err *e)
+{
+    struct native *native = &b->v[i];
+    rel_autofree char *copy = rel_strf("%s/%zu", b->dir, i), *path = run_path(b, native);
+    const char *const argv[] = {"patchelf", "--set-rpath", path, copy, NULL};
+    struct pkg_run run = {
+        .argv = argv, .dir = b->dir, .timeout_ms = PROGRAM_MS, .progress = b->progress};
+    rel_autobuf struct rel_buf out = {0};
+    rel_autofree char *data = NULL;
+    size_t len;
+
+    if (rel_read_file(AT_FDCWD, native->source, 1 << 30, &data, &len, e) < 0 ||
+        rel_replace_file(AT_FDCWD, copy, data, len, 0755, e) < 0)
+        return -1;
+    if (pkg_run(&run, &out, e) < 0)
+        return rel_wrap(e, "setting the run path of %s (--bundle-libs needs the program patchelf)",
+                        native->path);
+    pkg_entries_add_file(b->es, native->path, copy, native->mode);
+    return 0;
+}
+
+static int set_run_paths(struct bundling *b, struct rel_err *e)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->v[i].touched && set_run_path(b, i, e) < 0)
+            return -1;
+        if (b->v[i].bundled && !b->v[i].touched)
+            pkg_entries_add_file(b->es, b->v[i].path, b->v[i].source, b->v[i].mode);
+    }
+    pkg_entries_sort(b->es);
+    return 0;
+}
+
+/* Without ldconfig (musl, say) there are the default folders. */
+static char *ask_ldconfig(void)
+{
+    const char *const argv[] = {access("/sbin/ldconfig", X_OK) ? "ldconfig" : "/sbin/ldconfig",
+                                "-p", NULL};
+    struct pkg_run run = {.argv = argv, .dir = "/", .timeout_ms = PROGRAM_MS, .apart = true};
+    rel_autobuf struct rel_buf out = {0};
+    struct rel_err ignored = {0};
+
+    (void)!pkg_run(&run, &out, &ignored);
+    return rel_buf_take(&out);
+}
+
+int pkg_bundle_add(struct pkg_entries *es, const char *erts_vsn,
+                   const struct rel_progress *progress, struct pkg_bundle *bundle,
+                   struct rel_err *e)
+{
+    autobundling struct bundling b = {.es = es,
+                                      .progress = progress,
+                                      .folder = rel_strf("erts-%s/lib", erts_vsn),
+                                      .known = ask_ldconfig()};
+    const char *tmp = getenv("TMPDIR");
+    rel_autofree char *dir = rel_strf("%s/relpack.XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
+
+    if (find_natives(&b, e) < 0 || find_libraries(&b, e) < 0)
+        return -1;
+    if (!mkdtemp(dir))
+        return rel_fail(e, REL_E_IO, errno, "create a folder in %s", dir);
+    bundle->dir = b.dir = rel_steal(&dir);
+    return set_run_paths(&b, e);
+}
