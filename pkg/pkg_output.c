@@ -6,8 +6,11 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/rel_io.h"
+
+enum { STALE_S = 3600 };
 
 /* The real path of what is there of `dir`, with what is not there yet behind it. */
 static char *real_path_of(const char *dir)
@@ -115,7 +118,7 @@ static int write_tree(const struct pkg_entries *es, const char *path,
                       const struct rel_progress *progress, struct rel_err *e)
 {
     const char *slash = strrchr(path, '/');
-    rel_autofree char *made = rel_strf("%.*s/.%s.XXXXXX", (int)(slash - path), path, slash + 1);
+    rel_autofree char *made = rel_strf("%.*s/.%s.new-XXXXXX", (int)(slash - path), path, slash + 1);
     struct rel_err ignored = {0};
 
     if (!mkdtemp(made))
@@ -148,6 +151,41 @@ static size_t length_there(const char *dir)
     return strlen(copy);
 }
 
+/* ".NAME.new-XXXXXX" of write_tree, ".NAME.0123456789abcdef.tmp" of rel_tmp_open. */
+static bool is_temporary(const char *entry, const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    size_t n = strlen(name);
+
+    if (entry[0] != '.' || strncmp(entry + 1, name, n) != 0 || entry[n + 1] != '.')
+        return false;
+    entry += n + 2;
+    if (!strncmp(entry, "new-", 4))
+        return strspn(entry + 4, letters) == 6 && !entry[10];
+    return strspn(entry, "0123456789abcdef") == 16 && !strcmp(entry + 16, ".tmp");
+}
+
+/* Removes what builds left that were killed. One that runs has written within the last hour. */
+static void sweep(const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    rel_autofree char *dir = rel_xstrndup(path, (size_t)(name - path));
+    rel_autoclosedir DIR *d = opendir(dir);
+    struct rel_err ignored = {0};
+    struct dirent *entry;
+    struct stat st;
+
+    while (d && (entry = readdir(d))) {
+        if (!is_temporary(entry->d_name, name) ||
+            fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            time(NULL) - st.st_mtime < STALE_S)
+            continue;
+        /* What cannot be removed costs space, not the build. */
+        if (rel_remove_tree(dirfd(d), entry->d_name, &ignored) < 0)
+            rel_err_clear(&ignored);
+    }
+}
+
 int pkg_output_write(const struct pkg_entries *es, const struct pkg_output *out,
                      const struct rel_progress *progress, struct rel_err *e)
 {
@@ -167,7 +205,9 @@ int pkg_output_write(const struct pkg_entries *es, const struct pkg_output *out,
         status = write_tree(es, out->path, progress, e);
     if (status < 0)
         unmake(out->dir, there);
-    else if (out->tar && stat(out->path, &st) == 0)
+    else
+        sweep(out->path);
+    if (status == 0 && out->tar && stat(out->path, &st) == 0)
         rel_progress_end(progress, "%.1f MB", (double)st.st_size / 1e6);
     return status;
 }

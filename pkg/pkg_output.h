@@ -24,7 +24,8 @@ REL_MUST_USE int pkg_output_check_apart(const struct pkg_output *out, const stru
                                         const struct pkg_rel *rel, struct rel_err *e);
 
 /* Of sorted entries. 0: out->path is whole and on disk. -1: what was there is as it was, and no
- * folder was made. A crash: the same, but a temporary name may lie beside it. */
+ * folder was made. A crash: the same, but a temporary name may lie beside it, which a build an hour
+ * later removes. */
 REL_MUST_USE int pkg_output_write(const struct pkg_entries *es, const struct pkg_output *out,
                                   const struct rel_progress *progress, struct rel_err *e);
 
