@@ -174,7 +174,7 @@ finds secret 'shop.app: client_secret looks like a secret'
 mkdir -p "$P/src" "$P/_build/prod"
 cp -R "$P/lib" "$P/_build/prod"
 echo '{relx, [{release, {shop, "1.0"}, [shop]}]}.' >"$P/rebar.config"
-rm -r "$P/relpack.json" "$P/lib"
+rm -r "$P/relpack.json" "${P:?}/lib"
 assert_exit 0 timeout 60 relpack build "$P" --no-compile
 assert_eq "" "$(cat "$WORK/err")" "what is said of a dependency"
 touch "$P/src/shop.app.src"
