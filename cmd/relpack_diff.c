@@ -34,15 +34,17 @@ static const char *mark_of(enum pkg_change change)
 
 static void add_item(struct page *p, const struct pkg_diff_item *item, int width)
 {
-    rel_autofree char *name = item->group && !strchr(item->name, '/')
-                                  ? rel_strf("%s (%s)", item->name, item->group)
-                                  : rel_xstrdup(item->name);
+    rel_autofree char *raw = item->group && !strchr(item->name, '/')
+                                 ? rel_strf("%s (%s)", item->name, item->group)
+                                 : rel_xstrdup(item->name);
+    rel_autofree char *name = rel_escape(raw);
+    rel_autofree char *detail = rel_escape(item->detail ? item->detail : "");
 
     if (p->markdown)
         rel_buf_addf(&p->text, "- %s `%s`%s%s\n", pkg_change_name(item->change), name,
-                     item->detail ? " " : "", item->detail ? item->detail : "");
+                     item->detail ? " " : "", detail);
     else if (item->detail)
-        rel_buf_addf(&p->text, "  %s %-*s  %s\n", mark_of(item->change), width, name, item->detail);
+        rel_buf_addf(&p->text, "  %s %-*s  %s\n", mark_of(item->change), width, name, detail);
     else
         rel_buf_addf(&p->text, "  %s %s\n", mark_of(item->change), name);
 }
@@ -84,9 +86,11 @@ static void add_section(struct page *p, const struct pkg_diff *d, enum pkg_diff_
 
 static void add_reasons(struct page *p, char *const *list, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (i < 5 || p->all)
-            rel_buf_addf(&p->text, p->markdown ? "  - %s\n" : "         %s\n", list[i]);
+    for (size_t i = 0; i < n && (i < 5 || p->all); i++) {
+        rel_autofree char *reason = rel_escape(list[i]);
+
+        rel_buf_addf(&p->text, p->markdown ? "  - %s\n" : "         %s\n", reason);
+    }
     if (n > 5 && !p->all)
         rel_buf_addf(&p->text,
                      p->markdown ? "  - and %zu more\n" : "         and %zu more (--all)\n", n - 5);

@@ -223,7 +223,9 @@ static json_t *make_doc(const struct view *v)
 
 static void add_row(struct rel_buf *out, const char *name, const char *value)
 {
-    rel_buf_addf(out, "  %-14s %s\n", name, value);
+    rel_autofree char *shown = rel_escape(value);
+
+    rel_buf_addf(out, "  %-14s %s\n", name, shown);
 }
 
 /* Words in lines of at most 100 columns, below each other. */
@@ -236,7 +238,7 @@ static void add_words(struct rel_buf *out, const char *name, const json_t *list)
         return;
     rel_buf_addf(out, "  %-14s", name);
     json_array_foreach (list, i, word) {
-        const char *text = json_string_value(word);
+        rel_autofree char *text = rel_escape(json_string_value(word));
 
         if (column && column + strlen(text) > 82) {
             rel_buf_addf(out, "\n  %-14s", "");

@@ -157,6 +157,23 @@ done
 erl -noinput -eval 'ok = erl_tar:extract("'"$P"'/out/one-1.0.tar.gz", [compressed, {cwd, "'"$WORK"'/by_erl_tar"}]), halt().' ||
     fail "erl_tar cannot unpack it"
 cmp "$PRIV/$long/$long" "$WORK/by_erl_tar/lib/one-1.0/priv/$long/$long"
+# What tells of a release writes names as they are harmless, a native one and a changed one too.
+project evil_names
+printf 'int f(void) { return 1; }\n' >"$WORK/nif.c"
+cc -shared -fPIC -o "$PRIV/"$'evil\033[31m\n.so' "$WORK/nif.c"
+assert_exit 0 timeout 60 relpack build "$P" --tar
+cp "$P/out/one-1.0.tar.gz" "$WORK/before.tar.gz"
+printf 'int f(void) { return 2; }\n' >"$WORK/nif.c"
+cc -shared -fPIC -o "$PRIV/"$'evil\033[31m\n.so' "$WORK/nif.c"
+assert_exit 0 timeout 60 relpack build "$P" --tar
+assert_exit 0 timeout 60 relpack inspect "$P/out/one-1.0.tar.gz"
+assert_match 'priv/evil\\x1b\[31m\\n.so' "$(cat "$WORK/out")"
+for format in "" --markdown; do
+    assert_exit 0 timeout 60 relpack diff "$WORK/before.tar.gz" "$P/out/one-1.0.tar.gz" $format
+    assert_match 'priv/evil\\x1b\[31m\\n.so' "$(cat "$WORK/out")"
+    ! grep -q $'\033' "$WORK/out" || fail "an escape sequence"
+done
+
 project latin1
 echo x >"$PRIV/"$'caf\xe9'
 refused 'priv/caf\\xe9 is no UTF-8'
