@@ -95,6 +95,7 @@ static int run(struct cmd_ctx *ctx, struct rel_err *e)
     __attribute__((cleanup(pkg_built_fini))) struct pkg_built built = {0};
     struct pkg_build build = {
         .dir = ctx->pos_n ? ctx->pos[0] : ".",
+        .release = cmd_get(ctx, "release"),
         .output = cmd_get(ctx, "output"),
         .tar = cmd_has(ctx, "tar"),
         .compile = !cmd_has(ctx, "no-compile"),
@@ -117,6 +118,7 @@ static int run(struct cmd_ctx *ctx, struct rel_err *e)
 
 static const struct cmd_option options[] = {
     {"tar", 't', NULL, "make a tarball, NAME-VERSION.tar.gz, instead of a folder"},
+    {"release", 'r', "NAME", "which release, where the project has several"},
     {"output", 'o', "DIR", "where it goes (default: _build/relpack or out in the project)"},
     {"no-compile", 0, NULL, "take what is compiled already"},
     {"format", 0, "gz|zst", "compression of the tarball (default gz)"},
@@ -131,7 +133,8 @@ static const struct cmd_option options[] = {
 const struct cmd_verb cmd_relpack_build = {
     .name = "build",
     .summary = "build the release of a project",
-    .usage = "[DIR] [--tar] [--output DIR] [--no-compile] [--format gz|zst] [--no-erts] "
+    .usage = "[DIR] [--release NAME] [--tar] [--output DIR] [--no-compile] [--format gz|zst] "
+             "[--no-erts] "
              "[--bundle-libs] [--allow CODE[:APP],...] [--strict] [--target-glibc X.Y]",
     .options = options,
     .pos_max = 1,

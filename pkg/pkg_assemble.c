@@ -45,8 +45,11 @@ static int add_app(struct tree *t, const struct pkg_app *app, struct rel_err *e)
     rel_autofree char *ebin = rel_strf("lib/%s-%s/ebin", app->name, app->vsn);
     rel_autofree char *priv = rel_strf("lib/%s-%s/priv", app->name, app->vsn);
     rel_autofree char *priv_from = rel_strf("%s/priv", app->dir);
-    struct pkg_add_tree add = {
-        .from = app->ebin, .to = ebin, .strip_beams = t->p->strip_beams, .take = loadable};
+    struct pkg_add_tree add = {.from = app->ebin,
+                               .to = ebin,
+                               .strip_beams = t->p->strip_beams,
+                               .keep = t->p->strip_keep.v,
+                               .take = loadable};
     /* OTP's own are packed as their distribution links them. */
     const char *const roots[] = {t->p->dir, t->how->otp->root, NULL};
     bool of_otp = !strncmp(app->dir, t->how->otp->root, strlen(t->how->otp->root));
@@ -336,8 +339,10 @@ int pkg_assemble(struct pkg_project *p, const struct pkg_assemble *how, struct p
 {
     struct tree t = {.p = p, .how = how, .es = es};
     rel_autofree char *consolidated = rel_strf("releases/%s/consolidated", p->vsn);
-    struct pkg_add_tree add = {
-        .from = p->consolidated, .to = consolidated, .strip_beams = p->strip_beams};
+    struct pkg_add_tree add = {.from = p->consolidated,
+                               .to = consolidated,
+                               .strip_beams = p->strip_beams,
+                               .keep = p->strip_keep.v};
 
     add_variables(&t);
     if (add_programs(&t, e) < 0)

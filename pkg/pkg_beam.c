@@ -376,20 +376,25 @@ int pkg_beam_attributes(const struct pkg_beam *b, struct pkg_arena *a,
     return pkg_etf_decode(a, chunk->p, chunk->n, attributes, e);
 }
 
-void pkg_beam_strip(const struct pkg_beam *b, struct rel_buf *out)
+static bool is_among(const char *id, const char *const *ids)
 {
-    static const char *const kept[] = {"Atom", "AtU8", "Code", "StrT", "ImpT", "ExpT",
-                                       "FunT", "LitT", "Meta", "Line", "Type", "Attr"};
+    for (; ids && *ids; ids++)
+        if (!strcmp(id, *ids))
+            return true;
+    return false;
+}
+
+void pkg_beam_strip(const struct pkg_beam *b, const char *const *keep, struct rel_buf *out)
+{
+    static const char *const kept[] = {"Atom", "AtU8", "Code", "StrT", "ImpT", "ExpT", "FunT",
+                                       "LitT", "Meta", "Line", "Type", "Attr", NULL};
     size_t begin = out->len, total;
 
     rel_buf_add(out, "FOR1\0\0\0\0BEAM", 12);
     for (size_t i = 0; i < b->chunk_n; i++) {
         const struct pkg_beam_chunk *chunk = &b->chunks[i];
-        size_t k = 0;
 
-        while (k < sizeof(kept) / sizeof(*kept) && strcmp(kept[k], chunk->id) != 0)
-            k++;
-        if (k == sizeof(kept) / sizeof(*kept))
+        if (!is_among(chunk->id, kept) && !is_among(chunk->id, keep))
             continue;
         rel_buf_add(out, chunk->p - 8, 8 + chunk->n);
         rel_buf_add(out, "\0\0\0", (4 - chunk->n % 4) % 4);

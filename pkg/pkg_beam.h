@@ -52,8 +52,8 @@ REL_MUST_USE int pkg_beam_attributes(const struct pkg_beam *b, struct pkg_arena 
 
 /* The file without debug information, documentation and compiler notes, not compressed: keeps what
  * the VM loads, line numbers, types and attributes (so code_change finds its -vsn). The md5 stays.
- * Appends to `out`. */
+ * Chunks named in `keep` (NULL-terminated, or NULL) stay as well. Appends to `out`. */
 struct rel_buf;
-void pkg_beam_strip(const struct pkg_beam *b, struct rel_buf *out);
+void pkg_beam_strip(const struct pkg_beam *b, const char *const *keep, struct rel_buf *out);
 
 #endif

@@ -72,7 +72,7 @@ static int read_mix(struct pkg_project *p, const struct pkg_build *build, struct
         return rel_fail(e, REL_E_INPUT, 0,
                         "relpack.json: in a mix project say version: {:from_app, :%s} in mix.exs",
                         given.vsn_of_app);
-    mix.name = given.name;
+    mix.name = build->release ? build->release : given.name;
     mix.vsn = given.vsn;
     if (pkg_mix_read(p, &mix, e) < 0)
         return -1;
@@ -85,7 +85,7 @@ static int read_mix(struct pkg_project *p, const struct pkg_build *build, struct
 
 static int read_rebar(struct pkg_project *p, const struct pkg_build *build, struct rel_err *e)
 {
-    if (pkg_rebar_read(p, e) < 0 || read_own_config(p, e) < 0)
+    if (pkg_rebar_read(p, build->release, e) < 0 || read_own_config(p, e) < 0)
         return -1;
     if (build->compile && pkg_rebar_compile(p, &build->progress, e) < 0)
         return -1;
@@ -102,7 +102,12 @@ static int read_project(struct pkg_project *p, const struct pkg_build *build, st
         return read_mix(p, build, e);
     if (p->kind == PKG_PROJECT_REBAR3)
         return read_rebar(p, build, e);
-    return read_own_config(p, e);
+    if (read_own_config(p, e) < 0)
+        return -1;
+    if (build->release && p->name && strcmp(build->release, p->name) != 0)
+        return rel_fail(e, REL_E_INPUT, 0, "%s/relpack.json: there is no release %s, but %s",
+                        p->dir, build->release, p->name);
+    return 0;
 }
 
 static int open_lib(struct pkg_project *p, const struct pkg_otp *otp, struct pkg_lib **lib,
@@ -258,6 +263,7 @@ struct making {
     struct pkg_rel *rel;
     struct pkg_entries es;
     struct pkg_bundle bundle;
+    char *steps_dir; /* where mix ran the project's own steps, or NULL */
     struct pkg_survey survey;
     struct pkg_findings findings;
 };
@@ -268,8 +274,39 @@ static void making_fini(struct making *m)
     pkg_survey_fini(&m->survey);
     pkg_entries_fini(&m->es);
     pkg_bundle_fini(&m->bundle);
+    if (m->steps_dir)
+        (void)!rel_remove_tree(AT_FDCWD, m->steps_dir, &(struct rel_err){0});
+    free(m->steps_dir);
     pkg_rel_free(m->rel);
     pkg_lib_free(m->lib);
+}
+
+/* Steps of a mix project that want the assembled tree get one; what they leave is what is packed.
+ */
+static int run_mix_steps(struct making *m, struct rel_err *e)
+{
+    struct pkg_mix mix = {.name = m->p->name, .vsn = m->p->vsn, .progress = &m->build->progress};
+    const char *tmp = getenv("TMPDIR");
+    rel_autofree char *dir = rel_strf("%s/relpack.XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
+    rel_autofree char *tree = NULL;
+    struct pkg_add_tree all = {.to = ""};
+
+    if (!m->p->mix_steps)
+        return 0;
+    rel_progress_step(&m->build->progress, "steps", NULL);
+    if (!mkdtemp(dir))
+        return rel_fail(e, REL_E_IO, errno, "create a folder in %s", dir);
+    m->steps_dir = rel_steal(&dir);
+    all.from = tree = rel_strf("%s/%s", m->steps_dir, m->p->name);
+    if (rel_mkdirs(AT_FDCWD, tree, 0755, e) < 0 ||
+        pkg_entries_write_tree(&m->es, tree, &m->build->progress, e) < 0 ||
+        pkg_mix_run_steps(m->p, &mix, tree, e) < 0)
+        return -1;
+    pkg_entries_fini(&m->es);
+    if (pkg_entries_add_tree(&m->es, &all, e) < 0)
+        return -1;
+    pkg_entries_sort(&m->es);
+    return 0;
 }
 
 /* Which files it will consist of. */
@@ -292,7 +329,7 @@ static int assemble(struct making *m, struct rel_err *e)
         pkg_bundle_add(&m->es, m->otp.erts_vsn, &m->build->progress, &m->bundle, e) < 0)
         return -1;
     rel_progress_end(&m->build->progress, "%zu applications", m->rel->app_n);
-    return 0;
+    return run_mix_steps(m, e);
 }
 
 /* What these files are, and whether that is well. */

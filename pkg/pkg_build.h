@@ -9,8 +9,9 @@
 #include "pkg/pkg_project.h"
 
 struct pkg_build {
-    const char *dir;    /* of the project */
-    const char *output; /* folder that gets the result; NULL: the kind's own */
+    const char *dir;     /* of the project */
+    const char *release; /* which of the project's; NULL: its default */
+    const char *output;  /* folder that gets the result; NULL: the kind's own */
     bool tar;
     enum pkg_format format;
     bool compile;

@@ -46,9 +46,13 @@ void pkg_entries_add_file(struct pkg_entries *es, const char *path, const char *
     add(es, PKG_ENTRY_FILE, path, mode & 0111 ? 0755 : 0644)->source = rel_xstrdup(source);
 }
 
-void pkg_entries_add_beam(struct pkg_entries *es, const char *path, const char *source)
+void pkg_entries_add_beam(struct pkg_entries *es, const char *path, const char *source,
+                          const char *const *keep)
 {
-    add(es, PKG_ENTRY_BEAM, path, 0644)->source = rel_xstrdup(source);
+    struct pkg_entry *entry = add(es, PKG_ENTRY_BEAM, path, 0644);
+
+    entry->source = rel_xstrdup(source);
+    entry->keep = keep;
 }
 
 void pkg_entries_add_bytes(struct pkg_entries *es, const char *path, char *bytes, size_t len,
@@ -197,7 +201,7 @@ static int add_one(struct walk *w, const char *rel, int depth, struct rel_err *e
     if (!S_ISREG(st.st_mode))
         return rel_fail(e, REL_E_INPUT, 0, "%s is no file, folder or link", source);
     if (w->add->strip_beams && ends_with(rel, ".beam"))
-        pkg_entries_add_beam(w->es, path, source);
+        pkg_entries_add_beam(w->es, path, source, w->add->keep);
     else
         pkg_entries_add_file(w->es, path, source, st.st_mode);
     return 0;
@@ -324,7 +328,7 @@ static int stripped(const struct pkg_entry *entry, char **data, size_t *len, str
 
     if (pkg_beam_read(AT_FDCWD, entry->source, &beam, e) < 0)
         return -1;
-    pkg_beam_strip(&beam, &out);
+    pkg_beam_strip(&beam, entry->keep, &out);
     *len = out.len;
     *data = rel_buf_take(&out);
     return 0;

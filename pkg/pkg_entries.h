@@ -24,8 +24,9 @@ struct pkg_entry {
     char *source; /* owned; NULL for bytes and folders */
     char *bytes;  /* owned */
     size_t len;
-    mode_t mode;   /* 0644 or 0755 */
-    bool surveyed; /* by pkg_survey_entries: its content is this */
+    mode_t mode;             /* 0644 or 0755 */
+    const char *const *keep; /* of a beam: chunks that are not stripped; lent, or NULL */
+    bool surveyed;           /* by pkg_survey_entries: its content is this */
     unsigned char sha256[32];
 };
 
@@ -40,7 +41,8 @@ void pkg_entries_fini(struct pkg_entries *es);
 /* Each copies its strings. An entry of the same path replaces the earlier one (an overlay). */
 void pkg_entries_add_file(struct pkg_entries *es, const char *path, const char *source,
                           mode_t mode);
-void pkg_entries_add_beam(struct pkg_entries *es, const char *path, const char *source);
+void pkg_entries_add_beam(struct pkg_entries *es, const char *path, const char *source,
+                          const char *const *keep);
 /* Takes `bytes`. */
 void pkg_entries_add_bytes(struct pkg_entries *es, const char *path, char *bytes, size_t len,
                            mode_t mode);
@@ -48,9 +50,10 @@ void pkg_entries_add_link(struct pkg_entries *es, const char *path, const char *
 void pkg_entries_add_dir(struct pkg_entries *es, const char *path);
 
 struct pkg_add_tree {
-    const char *from; /* folder on disk */
-    const char *to;   /* path in the release, "" for its root */
-    bool strip_beams; /* .beam files as PKG_ENTRY_BEAM */
+    const char *from;        /* folder on disk */
+    const char *to;          /* path in the release, "" for its root */
+    bool strip_beams;        /* .beam files as PKG_ENTRY_BEAM */
+    const char *const *keep; /* with these chunks; lent to the entries; NULL-terminated, or NULL */
     /* A link out of `from` must lead below one of these or below the folder above `from`: what is
      * packed is then of the project. Ends with NULL; NULL: anywhere. */
     const char *const *roots;

@@ -16,6 +16,27 @@ struct cache {
     const char *dir, *facts, *script, *fingerprint;
 };
 
+/* What `mix` takes as its environment; a release is made for prod unless somebody says otherwise.
+ */
+static const char *mix_env(void)
+{
+    const char *env = getenv("MIX_ENV");
+
+    return env && *env ? env : "prod";
+}
+
+/* Mix.Project.build_path/1 */
+static const char *build_dir(struct pkg_project *p)
+{
+    const char *given = getenv("MIX_BUILD_PATH"), *target = getenv("MIX_TARGET");
+
+    if (given && *given)
+        return pkg_project_path(p, given);
+    if (target && *target && strcmp(target, "host") != 0)
+        return pkg_project_path(p, pkg_project_strf(p, "_build/%s_%s", target, mix_env()));
+    return pkg_project_path(p, pkg_project_strf(p, "_build/%s", mix_env()));
+}
+
 static bool is_app_file(const char *rel, void *ctx)
 {
     const char *file = strrchr(rel, '/');
@@ -41,7 +62,7 @@ static int add_if_there(struct pkg_project *p, struct pkg_entries *es, const cha
                         bool (*take)(const char *rel, void *ctx), struct rel_err *e)
 {
     const char *path = pkg_project_path(p, name);
-    struct pkg_add_tree add = {.from = path, .to = name, .take = take};
+    struct pkg_add_tree add = {.from = path, .to = *name == '/' ? name + 1 : name, .take = take};
 
     if (rel_is_file(AT_FDCWD, path))
         pkg_entries_add_file(es, name, path, 0644);
@@ -84,7 +105,7 @@ static int make_fingerprint(struct pkg_project *p, const struct pkg_mix *mix, ch
         if (add_if_there(p, &es, files[i], NULL, e) < 0)
             return -1;
     if (add_if_there(p, &es, "apps", is_config, e) < 0 ||
-        add_if_there(p, &es, "_build/prod/lib", is_app_file, e) < 0)
+        add_if_there(p, &es, pkg_project_strf(p, "%s/lib", build_dir(p)), is_app_file, e) < 0)
         return -1;
     pkg_entries_sort(&es);
     md = EVP_MD_CTX_new();
@@ -93,6 +114,8 @@ static int make_fingerprint(struct pkg_project *p, const struct pkg_mix *mix, ch
     hash_text(md, RELPACK_VERSION);
     hash_text(md, template_mix_release);
     hash_text(md, p->dir);
+    hash_text(md, mix_env());
+    hash_text(md, getenv("MIX_TARGET"));
     hash_text(md, mix->name);
     hash_text(md, mix->vsn);
     status = hash_entries(&es, md, e);
@@ -116,32 +139,38 @@ static bool is_current(struct pkg_project *p, const struct pkg_mix *mix, const s
     return make_fingerprint(p, mix, hex, &ignored) == 0 && !strcmp(kept, hex);
 }
 
-static int ask_mix(struct pkg_project *p, const struct pkg_mix *mix, const struct cache *cache,
-                   struct rel_err *e)
+/* Runs a task of the script, which lies in the cache's folder. */
+static int run_task(struct pkg_project *p, const struct pkg_mix *mix, const struct cache *cache,
+                    const char *const *task, struct rel_err *e)
 {
-    const char *const argv[] = {"elixir",      "-r",
-                                cache->script, "-S",
-                                "mix",         "relpack.facts",
-                                cache->facts,  mix->compile ? NULL : "--no-compile",
-                                NULL};
-    const char *const env[] = {
-        "MIX_ENV=prod", pkg_project_strf(p, "RELPACK_NAME=%s", mix->name ? mix->name : ""),
-        pkg_project_strf(p, "RELPACK_VERSION=%s", mix->vsn ? mix->vsn : ""), NULL};
+    const char *argv[] = {"elixir", "-r",    cache->script, "-S",    "mix",
+                          task[0],  task[1], task[2],       task[3], NULL};
+    const char *const env[] = {pkg_project_strf(p, "MIX_ENV=%s", mix_env()),
+                               pkg_project_strf(p, "RELPACK_NAME=%s", mix->name ? mix->name : ""),
+                               pkg_project_strf(p, "RELPACK_VERSION=%s", mix->vsn ? mix->vsn : ""),
+                               NULL};
     struct pkg_run run = {
         .argv = argv, .env = env, .dir = p->dir, .timeout_ms = MIX_MS, .progress = mix->progress};
     rel_autobuf struct rel_buf out = {0};
+
+    if (rel_replace_file(AT_FDCWD, cache->script, template_mix_release, TEMPLATE_LEN(mix_release),
+                         0644, e) < 0)
+        return -1;
+    return pkg_run(&run, &out, e) < 0 ? rel_wrap(e, "mix in %s", p->dir) : 0;
+}
+
+static int ask_mix(struct pkg_project *p, const struct pkg_mix *mix, const struct cache *cache,
+                   struct rel_err *e)
+{
+    const char *const task[] = {"relpack.facts", cache->facts, mix->compile ? NULL : "--no-compile",
+                                NULL};
     char hex[HEX_LEN + 1];
 
     if (rel_mkdirs(AT_FDCWD, cache->dir, 0755, e) < 0)
         return -1;
     /* Without a fingerprint the facts count for nothing, whatever happens on the way. */
     unlink(cache->fingerprint);
-    if (rel_replace_file(AT_FDCWD, cache->script, template_mix_release, TEMPLATE_LEN(mix_release),
-                         0644, e) < 0)
-        return -1;
-    if (pkg_run(&run, &out, e) < 0)
-        return rel_wrap(e, "mix in %s", p->dir);
-    if (make_fingerprint(p, mix, hex, e) < 0)
+    if (run_task(p, mix, cache, task, e) < 0 || make_fingerprint(p, mix, hex, e) < 0)
         return -1;
     return rel_replace_file(AT_FDCWD, cache->fingerprint, hex, HEX_LEN, 0644, e);
 }
@@ -164,7 +193,8 @@ static void add_strings(struct pkg_project *p, struct pkg_strings *list,
             pkg_strings_add(p, list, pkg_chars(pkg_at(t, i)));
 }
 
-static int take_facts(struct pkg_project *p, const struct cache *cache, struct rel_err *e)
+static int take_facts(struct pkg_project *p, const struct pkg_mix *mix, const struct cache *cache,
+                      struct rel_err *e)
 {
     const struct pkg_term *facts;
     struct pkg_terms terms;
@@ -181,6 +211,16 @@ static int take_facts(struct pkg_project *p, const struct cache *cache, struct r
     p->erts_dir = text_of(facts, "erts_source");
     p->include_erts = p->erts_dir != NULL;
     p->strip_beams = pkg_is_atom(pkg_get(facts, "strip_beams"), "true");
+    p->mix_steps = pkg_is_atom(pkg_get(facts, "steps"), "true");
+    add_strings(p, &p->strip_keep, facts, "strip_keep");
+    if (pkg_is_atom(pkg_get(facts, "cookie"), "true"))
+        rel_progress_warn(mix->progress,
+                          "mix.exs: the cookie of %s is left out, set RELEASE_COOKIE "
+                          "on the host instead",
+                          p->name);
+    /* what a function answers may be another thing the next time */
+    if (pkg_is_atom(pkg_get(facts, "functions"), "true"))
+        unlink(cache->fingerprint);
     p->sys_config.text = text_of(facts, "sys_config");
     p->env_sh.text = text_of(facts, "env_sh");
     p->vm_args.text = text_of(facts, "vm_args");
@@ -196,15 +236,30 @@ static int take_facts(struct pkg_project *p, const struct cache *cache, struct r
     return 0;
 }
 
-int pkg_mix_read(struct pkg_project *p, const struct pkg_mix *mix, struct rel_err *e)
+static struct cache cache_of(struct pkg_project *p)
 {
-    const char *dir = pkg_project_path(p, "_build/prod/relpack");
-    struct cache cache = {.dir = dir,
+    const char *dir = pkg_project_strf(p, "%s/relpack", build_dir(p));
+
+    return (struct cache){.dir = dir,
                           .facts = pkg_project_strf(p, "%s/facts", dir),
                           .script = pkg_project_strf(p, "%s/mix_release.exs", dir),
                           .fingerprint = pkg_project_strf(p, "%s/fingerprint", dir)};
+}
+
+int pkg_mix_read(struct pkg_project *p, const struct pkg_mix *mix, struct rel_err *e)
+{
+    struct cache cache = cache_of(p);
 
     if (!is_current(p, mix, &cache) && ask_mix(p, mix, &cache, e) < 0)
         return -1;
-    return take_facts(p, &cache, e);
+    return take_facts(p, mix, &cache, e);
+}
+
+int pkg_mix_run_steps(struct pkg_project *p, const struct pkg_mix *mix, const char *tree,
+                      struct rel_err *e)
+{
+    const char *const task[] = {"relpack.steps", tree, NULL, NULL};
+    struct cache cache = cache_of(p);
+
+    return run_task(p, mix, &cache, task, e);
 }

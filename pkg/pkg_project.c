@@ -75,8 +75,12 @@ void pkg_project_add_var(struct pkg_project *p, const char *name, const char *va
 
 void pkg_strings_add(struct pkg_project *p, struct pkg_strings *list, const char *s)
 {
-    list->v = grown(p, list->v, list->n, sizeof(*list->v));
-    list->v[list->n++] = pkg_project_strf(p, "%s", s);
+    const char **more = pkg_arena_alloc(&p->arena, (list->n + 2) * sizeof(*more));
+
+    if (list->n)
+        memcpy(more, list->v, list->n * sizeof(*more));
+    more[list->n++] = pkg_project_strf(p, "%s", s);
+    list->v = more;
 }
 
 static int git(struct pkg_project *p, const char *const *argv, char **line, struct rel_err *e)

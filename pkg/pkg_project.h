@@ -29,8 +29,8 @@ struct pkg_content {
 };
 
 struct pkg_strings {
-    const char **v;
-    size_t n, cap;
+    const char **v; /* NULL-terminated; NULL when empty */
+    size_t n;
 };
 
 struct pkg_project {
@@ -56,6 +56,8 @@ struct pkg_project {
     const char *consolidated;                /* folder of consolidated protocols, or NULL */
     const struct pkg_term *config_providers; /* arguments of Config.Provider.boot, or NULL */
     bool include_erts, strip_beams, bundle_libs;
+    struct pkg_strings strip_keep; /* chunks of BEAM files that stay */
+    bool mix_steps;       /* mix has functions to run on the assembled tree (pkg_mix_run_steps) */
     const char *allow;    /* what checks leave out, see pkg_check.h; or NULL */
     const char *erts_dir; /* root of the Erlang to pack; NULL: that of `erl` in PATH */
 };

@@ -12,7 +12,7 @@ enum { COMPILE_MS = 30 * 60 * 1000 }; /* dependencies are fetched and compiled i
 struct rebar {
     struct pkg_project *p;
     struct pkg_arena *a;
-    const char *file;
+    const char *file, *wanted;                /* wanted: name of the release; NULL: the first */
     const struct pkg_term *base, *prod, *own; /* relx sections; `own` is that of the release */
 };
 
@@ -81,28 +81,83 @@ static int read_app(struct rebar *r, const struct pkg_term *t, struct rel_err *e
     return 0;
 }
 
-static int read_release(struct rebar *r, struct rel_err *e)
+/* {release, {Name, Version}, Applications} or {release, {Name, Version, {extend, Other}}, ...}; of
+ * several the first, as relx takes it, or the one called `name`. */
+static const struct pkg_term *find_release(const struct rebar *r, const char *name)
 {
-    const struct pkg_term *t = option(r, "release"), *id, *apps;
+    const struct pkg_term *sections[] = {r->prod, r->base};
 
-    if (!t)
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < pkg_len(sections[i]); j++) {
+            const struct pkg_term *t = pkg_at(sections[i], j);
+            const char *has;
+
+            if (!pkg_is_tagged(t, "release", 3) && !pkg_is_tagged(t, "release", 4))
+                continue;
+            has = as_text(r->p, pkg_at(pkg_at(t, 1), 0));
+            if (!name || (has && !strcmp(has, name)))
+                return t;
+        }
+    return NULL;
+}
+
+static int no_release(const struct rebar *r, struct rel_err *e)
+{
+    const struct pkg_term *first = find_release(r, NULL);
+    rel_autobuf struct rel_buf names = {0};
+    const struct pkg_term *sections[] = {r->prod, r->base};
+
+    if (!first)
         return rel_fail(e, REL_E_INPUT, 0,
                         "%s: no {relx, [{release, {Name, Version}, Applications}]} in it", r->file);
-    id = pkg_at(t, 1);
-    apps = pkg_at(t, 2);
-    if (pkg_is_tagged(apps, "extend", 2))
-        return wrong(r, apps, "relx: {extend, ...} is not known to relpack", e);
-    if (!pkg_is_tuple(id, 2) || !as_text(r->p, pkg_at(id, 0)) || !pkg_is_list(apps) ||
-        apps->kind != PKG_LIST)
-        return wrong(r, t, "relx: must be {release, {Name, Version}, Applications}", e);
-    r->own = pkg_at(t, 3);
-    r->p->name = as_text(r->p, pkg_at(id, 0));
-    if (read_vsn(r, pkg_at(id, 1), e) < 0)
-        return -1;
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < pkg_len(sections[i]); j++) {
+            const struct pkg_term *t = pkg_at(sections[i], j);
+            const char *has = pkg_is_atom(pkg_at(t, 0), "release")
+                                  ? as_text(r->p, pkg_at(pkg_at(t, 1), 0))
+                                  : NULL;
+
+            if (has)
+                rel_buf_addf(&names, "%s%s", names.len ? ", " : "", has);
+        }
+    return rel_fail(e, REL_E_INPUT, 0, "%s: there is no release %s, but %s", r->file, r->wanted,
+                    names.p);
+}
+
+/* What another release has comes first, then what this one adds. `depth` bounds a circle. */
+static int read_apps(struct rebar *r, const struct pkg_term *release, int depth, struct rel_err *e)
+{
+    const struct pkg_term *extend = pkg_at(pkg_at(release, 1), 2), *apps = pkg_at(release, 2);
+    const struct pkg_term *other = NULL;
+
+    if (extend) {
+        const char *name = as_text(r->p, pkg_at(extend, 1));
+
+        other = name ? find_release(r, name) : NULL;
+        if (!pkg_is_tagged(extend, "extend", 2) || !other || depth > 20)
+            return wrong(r, extend, "relx: must be {extend, Name} of another release", e);
+        if (read_apps(r, other, depth + 1, e) < 0)
+            return -1;
+    }
+    if (!pkg_is_list(apps) || apps->kind != PKG_LIST)
+        return wrong(r, release, "relx: must be {release, {Name, Version}, Applications}", e);
     for (size_t i = 0; i < pkg_len(apps); i++)
         if (read_app(r, pkg_at(apps, i), e) < 0)
             return -1;
     return 0;
+}
+
+static int read_release(struct rebar *r, struct rel_err *e)
+{
+    const struct pkg_term *t = find_release(r, r->wanted), *id = pkg_at(t, 1);
+
+    if (!t)
+        return no_release(r, e);
+    if ((!pkg_is_tuple(id, 2) && !pkg_is_tuple(id, 3)) || !as_text(r->p, pkg_at(id, 0)))
+        return wrong(r, t, "relx: must be {release, {Name, Version}, Applications}", e);
+    r->own = pkg_at(t, 3);
+    r->p->name = as_text(r->p, pkg_at(id, 0));
+    return read_vsn(r, pkg_at(id, 1), e) < 0 ? -1 : read_apps(r, t, 0, e);
 }
 
 /* The option `key`, else the file `fallback` when it is there. */
@@ -240,9 +295,10 @@ static int read_options(struct rebar *r, struct rel_err *e)
     return read_vars(r, e) < 0 ? -1 : read_overlay(r, e);
 }
 
-int pkg_rebar_read(struct pkg_project *p, struct rel_err *e)
+int pkg_rebar_read(struct pkg_project *p, const char *release, struct rel_err *e)
 {
-    struct rebar r = {.p = p, .a = &p->arena, .file = pkg_project_path(p, "rebar.config")};
+    struct rebar r = {
+        .p = p, .a = &p->arena, .file = pkg_project_path(p, "rebar.config"), .wanted = release};
     const struct pkg_term *all, *profiles;
     struct pkg_terms terms;
 

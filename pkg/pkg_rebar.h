@@ -6,9 +6,9 @@
 #include "pkg/pkg_project.h"
 
 /* Fills `p`, whose dir is set, from its rebar.config: the relx section with that of the profile
- * prod over it. REL_E_INPUT with file and line for what is broken, or what relpack does not know.
- */
-REL_MUST_USE int pkg_rebar_read(struct pkg_project *p, struct rel_err *e);
+ * prod over it. `release` names one of several; NULL: the first. REL_E_INPUT with file and line for
+ * what is broken, or what relpack does not know. */
+REL_MUST_USE int pkg_rebar_read(struct pkg_project *p, const char *release, struct rel_err *e);
 
 /* Runs `rebar3 as prod compile`. */
 REL_MUST_USE int pkg_rebar_compile(const struct pkg_project *p, const struct rel_progress *progress,

@@ -9,8 +9,8 @@ defmodule Mix.Tasks.Relpack.Facts do
     Mix.Project.get!()
     Mix.Task.run("compile", args)
     config = Mix.Project.config()
-    release = Mix.Release.from_config!(given_name(), config, given_version())
-    warn_steps(release)
+    release = release(config)
+    after_steps = Enum.filter(release.steps, &is_function/1)
     release = add_runtime_config(release, config)
     work = Path.dirname(file)
     sys_config = make_sys_config(release, config, work)
@@ -30,12 +30,41 @@ defmodule Mix.Tasks.Relpack.Facts do
       vm_args: template(release, "vm.args"),
       remote_vm_args: template(release, "remote.vm.args"),
       overlays: Enum.map(overlays(release), &path/1),
-      strip_beams: Keyword.get(release.options, :strip_beams, true) != false
+      strip_beams: Keyword.get(release.options, :strip_beams, true) != false,
+      strip_keep: strip_keep(release.options[:strip_beams]),
+      cookie: release.options[:cookie] != nil,
+      steps: after_steps != [],
+      functions: after_steps != [] or before_steps?(config)
     ]
 
     text = for fact <- facts, do: :io_lib.format("~tp.~n", [fact])
     File.write!(file, ["%% coding: utf-8\n", :unicode.characters_to_binary(text)])
   end
+
+  @doc false
+  # As mix knows it, changed by the functions before :assemble; what is left of its steps is behind that.
+  def release(config), do: given_name() |> Mix.Release.from_config!(config, given_version()) |> run_before()
+
+  defp run_before(%{steps: [:assemble | steps]} = release), do: %{release | steps: steps}
+  defp run_before(%{steps: []} = release), do: release
+  defp run_before(%{steps: [step | steps]} = release) when is_function(step), do: run(step, %{release | steps: steps}) |> run_before()
+  defp run_before(%{steps: [_ | steps]} = release), do: run_before(%{release | steps: steps})
+
+  @doc false
+  def run(step, release) do
+    case step.(release) do
+      %Mix.Release{} = release -> release
+      other -> Mix.raise("Expected step #{inspect(step)} to return a Mix.Release, got: #{inspect(other)}")
+    end
+  end
+
+  defp before_steps?(config) do
+    release = Mix.Release.from_config!(given_name(), config, given_version())
+    release.steps |> Enum.take_while(&(&1 != :assemble)) |> Enum.any?(&is_function/1)
+  end
+
+  defp strip_keep(options) when is_list(options), do: options |> Keyword.get(:keep) |> List.wrap() |> Enum.map(&to_charlist/1)
+  defp strip_keep(_), do: []
 
   # What relpack.json says.
   defp given_name, do: if(name = given("RELPACK_NAME"), do: String.to_atom(name))
@@ -54,12 +83,6 @@ defmodule Mix.Tasks.Relpack.Facts do
     case props[:included_applications] || [] do
       [] -> {app, props[:vsn], mode}
       included -> {app, props[:vsn], mode, included}
-    end
-  end
-
-  defp warn_steps(release) do
-    for step <- release.steps, is_function(step) do
-      Mix.shell().info("relpack: the release step #{inspect(step)} is not run")
     end
   end
 
@@ -122,4 +145,23 @@ defmodule Mix.Tasks.Relpack.Facts do
     default = Mix.Release.rel_templates_path(release, "overlays")
     if(File.dir?(default), do: [default], else: []) ++ List.wrap(release.options[:overlays])
   end
+end
+
+defmodule Mix.Tasks.Relpack.Steps do
+  use Mix.Task
+
+  # "relpack.steps TREE": the functions behind :assemble, on the tree that was assembled there.
+  def run([path]) do
+    Mix.Project.get!()
+    Mix.Task.run("compile", ["--no-compile"])
+    release = Mix.Tasks.Relpack.Facts.release(Mix.Project.config())
+    version_path = Path.join([path, "releases", to_string(release.version)])
+    steps(%{release | path: path, version_path: version_path})
+  end
+
+  defp steps(%{steps: [step | steps]} = release) when is_function(step),
+    do: Mix.Tasks.Relpack.Facts.run(step, %{release | steps: steps}) |> steps()
+
+  defp steps(%{steps: [_ | steps]} = release), do: steps(%{release | steps: steps})
+  defp steps(%{steps: []}), do: :ok
 end
