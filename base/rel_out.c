@@ -185,7 +185,8 @@ void rel_out_step_news(struct rel_out *out, const char *detail, uint64_t done, u
     } else if (out->face == REL_FACE_TERMINAL) {
         if (detail)
             snprintf(out->detail, sizeof(out->detail), "%s", detail);
-        if (rel_mono_ms() - out->drawn_ms >= REDRAW_MS)
+        /* What comes in parts comes again soon; other news may be the last for long. */
+        if (!total || rel_mono_ms() - out->drawn_ms >= REDRAW_MS)
             draw(out, done, total);
     }
 }

@@ -36,6 +36,14 @@ static bool is_of_vm(const struct pkg_checking *k, const char *path)
     return app ? !app->examined : !strncmp(path, "erts-", 5);
 }
 
+/* In erts-V/lib, from this machine: who bundles libraries has decided for its C library. */
+static bool is_bundled(const char *path)
+{
+    const char *slash = strchr(path, '/');
+
+    return slash && !strncmp(path, "erts-", 5) && !strncmp(slash, "/lib/", 5);
+}
+
 static void find_floor(const struct pkg_checking *k, struct vm *vm)
 {
     const struct pkg_survey *s = k->c->survey;
@@ -43,7 +51,7 @@ static void find_floor(const struct pkg_checking *k, struct vm *vm)
     for (size_t i = 0; i < s->n; i++) {
         const char *glibc = s->v[i].elf ? s->v[i].elf->glibc : NULL;
 
-        if (glibc && is_of_vm(k, s->v[i].path) &&
+        if (glibc && is_of_vm(k, s->v[i].path) && !is_bundled(s->v[i].path) &&
             (!*vm->glibc || pkg_vsn_compare(glibc, vm->glibc) > 0))
             snprintf(vm->glibc, sizeof(vm->glibc), "%s", glibc);
     }
