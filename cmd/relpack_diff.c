@@ -15,6 +15,7 @@ static int read_release(struct cmd_ctx *ctx, const char *path, struct pkg_survey
 {
     struct rel_progress progress = rel_out_progress(&ctx->out);
 
+    ctx->out.silent_steps = true;
     rel_progress_step(&progress, "read", path);
     return pkg_survey_read(path, &progress, s, e) < 0 ? -1 : pkg_outline_read(s, o, e);
 }

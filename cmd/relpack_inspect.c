@@ -358,6 +358,7 @@ static int run(struct cmd_ctx *ctx, struct rel_err *e)
     json_auto_t *doc = NULL;
     struct stat st;
 
+    ctx->out.silent_steps = true;
     rel_progress_step(&progress, "read", v.path);
     if (pkg_survey_read(v.path, &progress, &s, e) < 0 || pkg_outline_read(&s, &o, e) < 0)
         return -1;

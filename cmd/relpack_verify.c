@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/cmd_signal.h"
 #include "pkg/pkg_archive.h"
 #include "pkg/pkg_verify.h"
 
@@ -42,6 +43,9 @@ static int run_sign(struct cmd_ctx *ctx, struct rel_err *e)
 
     if (!key_file)
         return rel_fail(e, REL_E_USAGE, 0, "say which key signs: --key FILE");
+    ctx->out.silent_steps = true;
+    progress.stopped = cmd_signal_stopped;
+    cmd_signal_catch();
     rel_progress_step(&progress, "verify", path);
     if (pkg_key_read_secret(key_file, &key, e) < 0 || pkg_verify(path, &how, &v, e) < 0 ||
         pkg_sign(key, v.manifest, v.manifest_len, &signature, e) < 0)
@@ -84,6 +88,7 @@ static int run_verify(struct cmd_ctx *ctx, struct rel_err *e)
     if (key_file && pkg_key_read_public(key_file, &key, e) < 0)
         return -1;
     how.key = key;
+    ctx->out.silent_steps = true;
     rel_progress_step(&progress, "verify", path);
     if (pkg_verify(path, &how, &v, e) < 0)
         return -1;

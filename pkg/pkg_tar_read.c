@@ -206,6 +206,8 @@ int pkg_tar_next(struct pkg_tar_reader *r, struct pkg_tar_entry *entry, bool *mo
     struct pkg_tar_entry read = {.name = r->name, .target = r->target};
     struct archive_entry *from;
 
+    if (rel_progress_check(r->progress, e) < 0)
+        return -1;
     if (next_header(r, &from, &read.kind, more, e) < 0)
         return -1;
     if (!*more)

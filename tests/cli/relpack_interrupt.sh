@@ -46,6 +46,16 @@ for signal in 2 15 1; do
         assert_eq "" "$(find "$P/out" -mindepth 1 2>/dev/null)" "left in the output folder"
     done
 done
+# Signing writes the archive anew.
+assert_exit 0 relpack keygen "$WORK/k"
+assert_exit 0 relpack build "$P" --tar
+sum=$(sha256sum <"$P/out/one-1.0.tar.gz")
+start_bg build relpack sign "$P/out/one-1.0.tar.gz" --key "$WORK/k.key"
+wait_until 20 has_temporary
+kill -TERM "$BG_PID"
+ended_by 15
+assert_eq "$sum" "$(sha256sum <"$P/out/one-1.0.tar.gz")" "the archive"
+assert_eq one-1.0.tar.gz "$(ls -A "$P/out")"
 # An older archive stays as it is.
 mkdir -p "$P/out"
 echo old >"$P/out/one-1.0.tar.gz"
