@@ -38,7 +38,9 @@ struct relctl_boot {
 
 /* vm.args and sys.config as the VM is to read them (relctl_files.c).
  * vm.args: without names and cookies, which would be given twice; a copy in tmp_dir if need be.
- * sys.config: a private copy in tmp_dir where providers write into it at boot. */
+ * sys.config: a private copy in tmp_dir where providers write into it at boot.
+ * Where only NAME.src is there, its variables are filled in from the environment (cmd_vars.h); the
+ * copies are 0600, because values may be secrets. */
 REL_MUST_USE int relctl_make_vm_args(struct relctl_boot *b, struct rel_err *e);
 REL_MUST_USE int relctl_make_sys_config(struct relctl_boot *b, struct rel_err *e);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/rel_io.h"
+#include "cmd/cmd_vars.h"
 #include "cmd/relctl.h"
 
 enum { FILE_MAX = 16 << 20 };
@@ -58,20 +59,47 @@ static bool filter_line(struct relctl_boot *b, const char *line, struct rel_buf 
     return taken;
 }
 
+static const char *get_env(void *ctx, const char *name)
+{
+    (void)ctx;
+    return getenv(name);
+}
+
+/* The file `path`, or else path.src with the variables of the environment filled in. *made: it is
+ * not what lies on disk. REL_E_INPUT when neither is there. */
+static int read_settings(const char *path, char **text, size_t *len, bool *made, struct rel_err *e)
+{
+    static const struct cmd_vars vars = {.get = get_env};
+    rel_autofree char *src = rel_strf("%s.src", path), *raw = NULL;
+    rel_autobuf struct rel_buf out = {0};
+    size_t raw_len;
+
+    *made = !rel_is_file(AT_FDCWD, path) && rel_is_file(AT_FDCWD, src);
+    if (!*made)
+        return rel_read_file(AT_FDCWD, path, FILE_MAX, text, len, e);
+    if (rel_read_file(AT_FDCWD, src, FILE_MAX, &raw, &raw_len, e) < 0 ||
+        cmd_vars_expand(raw, src, &vars, &out, e) < 0)
+        return -1;
+    *len = out.len;
+    *text = rel_buf_take(&out);
+    return 0;
+}
+
 int relctl_make_vm_args(struct relctl_boot *b, struct rel_err *e)
 {
     rel_autobuf struct rel_buf out = {0};
     rel_autofree char *text = NULL, *path = NULL;
+    rel_autofree char *src = rel_strf("%s.src", b->vm_args);
     bool taken = false;
     char *state = NULL;
     size_t len;
 
-    if (!rel_is_file(AT_FDCWD, b->vm_args)) {
+    if (!rel_is_file(AT_FDCWD, b->vm_args) && !rel_is_file(AT_FDCWD, src)) {
         free(b->vm_args);
         b->vm_args = rel_xstrdup("");
         return 0;
     }
-    if (rel_read_file(AT_FDCWD, b->vm_args, FILE_MAX, &text, &len, e) < 0)
+    if (read_settings(b->vm_args, &text, &len, &taken, e) < 0)
         return -1;
     for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state))
         taken |= filter_line(b, line, &out);
@@ -109,12 +137,13 @@ int relctl_make_sys_config(struct relctl_boot *b, struct rel_err *e)
 {
     rel_autofree char *path = rel_strf("%s.config", b->sys_config);
     rel_autofree char *text = NULL, *copy = NULL, *copy_path = NULL;
+    bool made;
     size_t len;
 
     remove_stale(b);
-    if (rel_read_file(AT_FDCWD, path, FILE_MAX, &text, &len, e) < 0)
+    if (read_settings(path, &text, &len, &made, e) < 0)
         return -1;
-    if (!memmem(text, len, "RUNTIME_CONFIG=true", strlen("RUNTIME_CONFIG=true")))
+    if (!made && !memmem(text, len, "RUNTIME_CONFIG=true", strlen("RUNTIME_CONFIG=true")))
         return 0;
     copy = rel_strf("%s/%s-%d.runtime", b->tmp_dir, b->name, (int)b->pid);
     copy_path = rel_strf("%s.config", copy);

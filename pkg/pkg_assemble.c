@@ -152,9 +152,14 @@ static int read_content(struct tree *t, const struct pkg_content *c, char **text
     return 0;
 }
 
+static char *settings_path(const struct tree *t, const char *name, const struct pkg_content *c)
+{
+    return rel_strf("releases/%s/%s%s", t->p->vsn, name, c->vars ? ".src" : "");
+}
+
 static int add_sys_config(struct tree *t, struct rel_err *e)
 {
-    rel_autofree char *path = rel_strf("releases/%s/sys.config", t->p->vsn), *text = NULL;
+    rel_autofree char *path = settings_path(t, "sys.config", &t->p->sys_config), *text = NULL;
     pkg_autoarena struct pkg_arena a = {0};
     struct pkg_terms terms;
     const char *name = t->p->sys_config.path ? t->p->sys_config.path : "sys.config";
@@ -163,6 +168,11 @@ static int add_sys_config(struct tree *t, struct rel_err *e)
         return rel_wrap(e, "sys_config");
     if (!text)
         text = rel_xstrdup("[].\n");
+    if (t->p->sys_config.vars) {
+        /* no term yet */
+        add_text(t, path, text, strlen(text), 0644);
+        return 0;
+    }
     if (pkg_terms_parse(&a, text, strlen(text), name, &terms, e) < 0)
         return -1;
     if (terms.n != 1 || !pkg_is_list(terms.v[0]))
@@ -196,7 +206,7 @@ static void add_vm_args_text(struct tree *t, const char *path, const char *text)
 static int add_vm_args(struct tree *t, const struct pkg_content *c, const char *name,
                        const char *own, struct rel_err *e)
 {
-    rel_autofree char *path = rel_strf("releases/%s/%s", t->p->vsn, name), *text = NULL;
+    rel_autofree char *path = settings_path(t, name, c), *text = NULL;
 
     if (read_content(t, c, &text, e) < 0)
         return rel_wrap(e, "%s", name);

@@ -148,6 +148,7 @@ static int read_content(struct config *c, const json_t *v, struct pkg_content *c
                             rel_json_line(c->text, rel_json_find_key(c->text, c->key, 1)), c->key,
                             read.path);
     }
+    read.vars = read.path && pkg_path_is_src(read.path);
     *content = read;
     return 0;
 }

@@ -15,6 +15,13 @@ const char *pkg_project_kind_name(enum pkg_project_kind kind)
     return names[kind];
 }
 
+bool pkg_path_is_src(const char *path)
+{
+    size_t n = strlen(path);
+
+    return n > 4 && !strcmp(path + n - 4, ".src");
+}
+
 void pkg_project_fini(struct pkg_project *p)
 {
     pkg_arena_fini(&p->arena);

@@ -26,6 +26,7 @@ struct pkg_var {
 /* Where a file of releases/VSN comes from: of all NULL, relpack's own is taken. */
 struct pkg_content {
     const char *path, *text;
+    bool vars; /* packed as NAME.src; ${VARIABLES} in it are filled in at boot */
 };
 
 struct pkg_strings {
@@ -64,6 +65,9 @@ struct pkg_project {
 
 void pkg_project_fini(struct pkg_project *p);
 #define pkg_autoproject __attribute__((cleanup(pkg_project_fini)))
+
+/* Is it a file whose variables are filled in at boot, "sys.config.src"? */
+bool pkg_path_is_src(const char *path);
 
 /* Into the arena. */
 char *pkg_project_strf(struct pkg_project *p, const char *fmt, ...) REL_PRINTF(2, 3);

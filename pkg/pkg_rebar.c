@@ -183,6 +183,16 @@ static int read_file_option(struct rebar *r, const char *key, const char *fallba
     return 0;
 }
 
+/* It stands over the plain one, as in relx. */
+static int read_src_option(struct rebar *r, const char *key, struct pkg_content *c,
+                           struct rel_err *e)
+{
+    if (!option(r, key))
+        return 0;
+    *c = (struct pkg_content){.vars = true};
+    return read_file_option(r, key, "", c, e);
+}
+
 static int add_vars(struct rebar *r, const struct pkg_term *vars, struct rel_err *e)
 {
     for (size_t i = 0; i < pkg_len(vars); i++) {
@@ -280,17 +290,14 @@ static int read_include_erts(struct rebar *r, struct rel_err *e)
 
 static int read_options(struct rebar *r, struct rel_err *e)
 {
-    static const char *const unknown[] = {"sys_config_src", "vm_args_src", "config_providers"};
-
-    for (size_t i = 0; i < sizeof(unknown) / sizeof(*unknown); i++)
-        if (option(r, unknown[i]))
-            return rel_fail(e, REL_E_INPUT, 0,
-                            "%s:%d: relx: %s is filled in by relx's own launcher; use sys_config, "
-                            "vm_args and the environment",
-                            r->file, option(r, unknown[i])->line, unknown[i]);
+    if (option(r, "config_providers"))
+        return wrong(r, option(r, "config_providers"),
+                     "relx: config_providers are Elixir's and run in mix projects only", e);
     if (read_include_erts(r, e) < 0 ||
         read_file_option(r, "sys_config", "config/sys.config", &r->p->sys_config, e) < 0 ||
-        read_file_option(r, "vm_args", "config/vm.args", &r->p->vm_args, e) < 0)
+        read_file_option(r, "vm_args", "config/vm.args", &r->p->vm_args, e) < 0 ||
+        read_src_option(r, "sys_config_src", &r->p->sys_config, e) < 0 ||
+        read_src_option(r, "vm_args_src", &r->p->vm_args, e) < 0)
         return -1;
     return read_vars(r, e) < 0 ? -1 : read_overlay(r, e);
 }
