@@ -74,14 +74,12 @@ static int read_checks(struct cmd_ctx *ctx, struct pkg_build *build, struct rel_
 
 static int show(struct cmd_ctx *ctx, const struct pkg_built *built, struct rel_err *e)
 {
-    rel_autofree char *text = rel_strf("%s\n", built->path);
+    rel_autofree char *text = rel_strf("%s\n", built->path), *path = rel_escape(built->path);
     json_auto_t *doc =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "path", built->path, "name", built->name,
-                  "version", built->vsn, "kind", pkg_project_kind_name(built->kind), "erts",
-                  built->erts_vsn, "applications", (json_int_t)built->app_n);
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "path", path, "name", built->name, "version",
+                  built->vsn, "kind", pkg_project_kind_name(built->kind), "erts", built->erts_vsn,
+                  "applications", (json_int_t)built->app_n);
 
-    if (!doc)
-        return rel_fail(e, REL_E_INTERNAL, 0, "the path %s is not UTF-8", built->path);
     if (built->bytes)
         json_object_set_new(doc, "bytes", json_integer((json_int_t)built->bytes));
     json_object_set_new(doc, "findings", findings_json(&built->findings));

@@ -82,7 +82,8 @@ int pkg_output_check_apart(const struct pkg_output *out, const struct pkg_projec
         if (check_outside(real, p->overlay_dirs.v[i], e) < 0)
             return -1;
     for (size_t i = 0; i < p->overlay_n; i++)
-        if (p->overlays[i].from && check_outside(real, p->overlays[i].from, e) < 0)
+        if (p->overlays[i].kind == PKG_OVERLAY_COPY &&
+            check_outside(real, p->overlays[i].from, e) < 0)
             return -1;
     return p->consolidated ? check_outside(real, p->consolidated, e) : 0;
 }

@@ -177,6 +177,12 @@ done
 project latin1
 echo x >"$PRIV/"$'caf\xe9'
 refused 'priv/caf\\xe9 is no UTF-8'
+# The project's own folder may be called as it likes; JSON has only text.
+project $'caf\xe9 \n'
+assert_exit 0 timeout 60 relpack build "$P" --tar
+assert_eq "$P/out/one-1.0.tar.gz" "$(cat "$WORK/out")"
+assert_exit 0 timeout 60 relpack build "$P" --tar --json
+assert_match 'caf\\\\xe9 \\\\n/out/one-1.0.tar.gz' "$(cat "$WORK/out")"
 project evil_link
 ln -s $'\033]0;evil\007\nrelpack: fine' "$PRIV/link"
 refused 'link to \\x1b\]0;evil\\x07\\nrelpack: fine, which is not there'
