@@ -188,16 +188,54 @@ static const struct pkg_file *find_setting(const struct pkg_checking *k, const c
     return pkg_survey_find(k->c->survey, path);
 }
 
-/* sys.config as one list; what names further files in it is passed over. NULL when there is none:
- * assembling has refused what does not parse. */
+/* The end of ${NAME} or ${NAME:-default}, whose default may hold further braces. */
+static const char *variable_end(const char *p)
+{
+    int depth = 0;
+
+    for (; *p; p++) {
+        depth += *p == '{';
+        depth -= *p == '}';
+        if (*p == '}' && !depth)
+            return p + 1;
+    }
+    return p;
+}
+
+/* A text in which terms may be variables, "{port, ${PORT}}", as one that can be read: each is a 0.
+ * Those inside of strings stay: a string that holds one is no secret. */
+static char *without_variables(const char *text)
+{
+    rel_autobuf struct rel_buf out = {0};
+    char quote = 0;
+
+    while (*text) {
+        if (!quote && *text == '%') {
+            text += strcspn(text, "\n");
+        } else if (!quote && text[0] == '$' && text[1] == '{') {
+            text = variable_end(text);
+            rel_buf_adds(&out, "0");
+        } else {
+            size_t n = (*text == '\\' || (!quote && *text == '$')) && text[1] ? 2 : 1;
+
+            if (n == 1 && (*text == '"' || *text == '\''))
+                quote = !quote ? *text : quote == *text ? 0 : quote;
+            rel_buf_add(&out, text, n);
+            text += n;
+        }
+    }
+    return rel_buf_take(&out);
+}
+
+/* sys.config as one list; what names further files in it is passed over. NULL when there is none,
+ * or when it is only whole on the host: assembling has refused what cannot be read. */
 static const struct pkg_term *read_config(struct pkg_checking *k, const struct pkg_file *file)
 {
+    rel_autofree char *text = file && file->text ? without_variables(file->text) : NULL;
     struct rel_err ignored = {0};
     struct pkg_terms terms;
 
-    if (!file || !file->text ||
-        pkg_terms_parse(&k->arena, file->text, strlen(file->text), "sys.config", &terms, &ignored) <
-            0)
+    if (!text || pkg_terms_parse(&k->arena, text, strlen(text), "sys.config", &terms, &ignored) < 0)
         return NULL;
     return terms.n == 1 ? terms.v[0] : NULL;
 }
@@ -231,7 +269,8 @@ static bool is_set_later(const struct pkg_checking *k)
 {
     return mentions(k, "runtime.exs", "server: true") || mentions(k, "runtime.exs", "PHX_SERVER") ||
            mentions(k, "runtime.exs", "serve_endpoints") || mentions(k, "env.sh", "PHX_SERVER") ||
-           mentions(k, "vm.args", "serve_endpoints");
+           mentions(k, "vm.args", "serve_endpoints") ||
+           mentions(k, "vm.args.src", "serve_endpoints");
 }
 
 /* config :phoenix, :serve_endpoints, true, or `server: true` of the endpoint. */
@@ -263,8 +302,11 @@ static void check_phoenix(struct pkg_checking *k, const struct pkg_term *config)
 void pkg_check_config(struct pkg_checking *k)
 {
     const struct pkg_file *file = find_setting(k, "sys.config");
-    const struct pkg_term *config = read_config(k, file);
+    const struct pkg_term *config;
 
+    if (!file)
+        file = find_setting(k, "sys.config.src");
+    config = read_config(k, file);
     if (pkg_checking_wants(k, PKG_CHECK_SECRET))
         check_secrets(k, config, file ? file->path : NULL);
     if (pkg_checking_wants(k, PKG_CHECK_PHOENIX_SERVER))

@@ -167,6 +167,15 @@ cat >"$P/sys.config" <<'CONFIG'
          {url, "https://example.com/a:b@c"}, {url, "ecto://shop:${PW}@db/shop"}]}].
 CONFIG
 clean
+# Variables are filled in on the host, what stands beside them is here.
+project src_secret '"sys_config": "sys.config.src"'
+cat >"$P/sys.config.src" <<'CONFIG'
+%% it's "here" ${
+[{shop, [{port, ${PORT:-${OTHER:-80}}}, {password, "${PW}"}, {'it''s', $"}, {other, [{token, "abcdef"}]},
+         {say, "\"${X}\" {"}]}].
+CONFIG
+sed -i "s/'it''s'/'its'/" "$P/sys.config.src"
+finds secret 'sys.config: shop.other.token looks like a secret'
 project env_secret
 app shop shop '' '{env, [{client_secret, "0123456789"}]}'
 finds secret 'shop.app: client_secret looks like a secret'
