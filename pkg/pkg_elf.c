@@ -2,10 +2,18 @@
 #include "pkg/pkg_elf.h"
 
 #include <gelf.h>
+#include <limits.h>
 #include <string.h>
 
 /* What a file may ask for at most: far beyond any real one. */
-enum { NEEDED_MAX = 1024, NAME_MAX_LEN = 4096, SECTIONS_MAX = 65536, HEADERS_MAX = 1024 };
+enum {
+    NEEDED_MAX = 1024,
+    NAME_MAX_LEN = 4096,
+    SECTIONS_MAX = 65536,
+    HEADERS_MAX = 1024,
+    TAGS_MAX = 65536,    /* in the dynamic section */
+    VERSIONS_MAX = 65536 /* asked for, of all libraries together */
+};
 
 bool pkg_elf_is(const void *data, size_t len)
 {
@@ -28,7 +36,7 @@ static char *dup_string(Elf *elf, size_t table, size_t at)
 {
     const char *s = elf_strptr(elf, table, at);
 
-    return s && *s && strlen(s) < NAME_MAX_LEN ? rel_xstrdup(s) : NULL;
+    return s && *s && strnlen(s, NAME_MAX_LEN) < NAME_MAX_LEN ? rel_xstrdup(s) : NULL;
 }
 
 static void set(char **field, char *value)
@@ -45,7 +53,9 @@ static int read_dynamic(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct pkg_
     GElf_Dyn dyn;
     bool runpath = false;
 
-    for (int i = 0; data && gelf_getdyn(data, i, &dyn) && dyn.d_tag != DT_NULL; i++) {
+    for (int i = 0; i < TAGS_MAX && data && gelf_getdyn(data, i, &dyn); i++) {
+        if (dyn.d_tag == DT_NULL)
+            break;
         if (dyn.d_tag == DT_SONAME)
             set(&out->soname, dup_string(elf, sh->sh_link, dyn.d_un.d_val));
         if (dyn.d_tag == DT_RUNPATH || (dyn.d_tag == DT_RPATH && !runpath))
@@ -71,31 +81,47 @@ static bool is_newer(const char *a, const char *b)
     return !b || strverscmp(a, b) > 0;
 }
 
+/* The C library's version that a name of one asks for, or NULL. Packed relative relocations are
+ * loaded since 2.36, which has a name of its own for that (glibc's sysdeps/generic/Versions). */
+static const char *glibc_of(const char *version)
+{
+    if (!strcmp(version, "GLIBC_ABI_DT_RELR"))
+        return "2.36";
+    return !strncmp(version, "GLIBC_2", 7) && strnlen(version, 32) < 32 ? version + 6 : NULL;
+}
+
+/* Where the next record of a chain is; -1: this was the last one. */
+static int next_of(int at, uint64_t step)
+{
+    return step && step <= (uint64_t)(INT_MAX - at) ? at + (int)step : -1;
+}
+
+/* The versions that are asked of one library. */
+static void read_aux(Elf *elf, size_t names, Elf_Data *data, int at, int *budget,
+                     struct pkg_elf *out)
+{
+    GElf_Vernaux aux;
+
+    while (at >= 0 && (*budget)-- > 0 && gelf_getvernaux(data, at, &aux)) {
+        const char *name = elf_strptr(elf, names, aux.vna_name);
+        const char *vsn = name ? glibc_of(name) : NULL;
+
+        if (vsn && is_newer(vsn, out->glibc))
+            set(&out->glibc, rel_xstrdup(vsn));
+        at = next_of(at, aux.vna_next);
+    }
+}
+
 /* What is asked of which library in which version: Elf_Verneed, each with its Elf_Vernaux. */
 static void read_versions(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct pkg_elf *out)
 {
     Elf_Data *data = elf_getdata(scn, NULL);
+    int at = 0, budget = VERSIONS_MAX;
     GElf_Verneed need;
-    int at = 0;
 
-    for (int i = 0; data && i < NEEDED_MAX && gelf_getverneed(data, at, &need); i++) {
-        int aux_at = at + (int)need.vn_aux;
-        GElf_Vernaux aux;
-
-        for (int j = 0; j < need.vn_cnt && j < NEEDED_MAX; j++) {
-            const char *v = gelf_getvernaux(data, aux_at, &aux)
-                                ? elf_strptr(elf, sh->sh_link, aux.vna_name)
-                                : NULL;
-
-            if (v && !strncmp(v, "GLIBC_2", 7) && strlen(v) < 32 && is_newer(v + 6, out->glibc))
-                set(&out->glibc, rel_xstrdup(v + 6));
-            if (!v || !aux.vna_next)
-                break;
-            aux_at += (int)aux.vna_next;
-        }
-        if (!need.vn_next)
-            break;
-        at += (int)need.vn_next;
+    while (at >= 0 && data && budget-- > 0 && gelf_getverneed(data, at, &need)) {
+        read_aux(elf, sh->sh_link, data, next_of(at, need.vn_aux), &budget, out);
+        at = next_of(at, need.vn_next);
     }
 }
 
@@ -120,8 +146,10 @@ static int read_interp(Elf *elf, const char *data, size_t len, struct pkg_elf *o
     return 0;
 }
 
+/* There is one of each kind; more would only cost time. */
 static int read_sections(Elf *elf, struct pkg_elf *out)
 {
+    bool dynamic = false, versions = false;
     Elf_Scn *scn = NULL;
 
     for (int i = 0; i < SECTIONS_MAX && (scn = elf_nextscn(elf, scn)); i++) {
@@ -129,10 +157,12 @@ static int read_sections(Elf *elf, struct pkg_elf *out)
 
         if (!gelf_getshdr(scn, &sh))
             return -1;
-        if (sh.sh_type == SHT_DYNAMIC && read_dynamic(elf, scn, &sh, out) < 0)
+        if (sh.sh_type == SHT_DYNAMIC && !dynamic && read_dynamic(elf, scn, &sh, out) < 0)
             return -1;
-        if (sh.sh_type == SHT_GNU_verneed)
+        if (sh.sh_type == SHT_GNU_verneed && !versions)
             read_versions(elf, scn, &sh, out);
+        dynamic |= sh.sh_type == SHT_DYNAMIC;
+        versions |= sh.sh_type == SHT_GNU_verneed;
     }
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <elf.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/rel_io.h"
@@ -79,6 +80,47 @@ static void a_library(void **state)
     skip();
 }
 
+/* The first asks for GLIBC_2.9, GLIBC_2.12 and GLIBC_PRIVATE, the second for GLIBC_ABI_DT_RELR too.
+ */
+static void small_ones(void **state)
+{
+    static const struct {
+        const char *name, *glibc, *soname, *runpath;
+        uint16_t machine;
+        unsigned bits;
+    } files[] = {
+        {"versions", "2.12", NULL, NULL, EM_X86_64, 64},
+        {"packed-relocations", "2.36", NULL, NULL, EM_X86_64, 64},
+        {"big-endian", "2.12", NULL, NULL, EM_S390, 64},
+        {"32-bits", "2.9", "libuse.so.1", "$ORIGIN/own", EM_386, 32},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        rel_autofree char *path = rel_strf("%s/tests/fuzz/corpus/pkg_elf/%s",
+                                           getenv("RELPACK_SOURCE"), files[i].name),
+                          *data = NULL;
+        struct pkg_elf elf = {0};
+        struct rel_err e = {0};
+        size_t len;
+
+        assert_int_equal(rel_read_file(AT_FDCWD, path, 1 << 20, &data, &len, &e), 0);
+        assert_int_equal(pkg_elf_parse(data, len, files[i].name, &elf, &e), 0);
+        assert_int_equal(elf.machine, files[i].machine);
+        assert_int_equal(elf.bits, files[i].bits);
+        assert_int_equal(elf.big_endian, files[i].machine == EM_S390);
+        assert_true(elf.shared);
+        assert_int_equal(elf.needed_n, 1);
+        assert_string_equal(elf.needed[0], "libc.so.6");
+        assert_string_equal(elf.glibc, files[i].glibc);
+        if (files[i].soname) {
+            assert_string_equal(elf.soname, files[i].soname);
+            assert_string_equal(elf.runpath, files[i].runpath);
+        }
+        pkg_elf_fini(&elf);
+    }
+}
+
 /* Nothing that is not whole crashes or is believed. */
 static void cut_and_changed(void **state)
 {
@@ -121,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(this_program),
         cmocka_unit_test(a_library),
+        cmocka_unit_test(small_ones),
         cmocka_unit_test(cut_and_changed),
     };
 
