@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pkg/pkg_bundle.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -56,14 +57,15 @@ void pkg_bundle_fini(struct pkg_bundle *b)
 }
 
 /* What comes with the C library and fits no other version of it (glibc's own list: its Makefiles'
- * `extra-libs`; the dynamic linker is named by the kernel, not found). */
+ * `extra-libs`; libnsl.so.2 is another project's; the dynamic linker is named by the kernel, not
+ * found). */
 static bool is_of_c_library(const char *name)
 {
     static const char *const heads[] = {
         "libc.so.",      "libc.musl-",     "ld-linux",         "ld-musl-",
         "libm.so.",      "libpthread.so.", "libdl.so.",        "librt.so.",
         "libresolv.so.", "libutil.so.",    "libanl.so.",       "libnss_",
-        "libnsl.so.",    "libmvec.so.",    "libthread_db.so.", "libBrokenLocale.so.",
+        "libnsl.so.1",   "libmvec.so.",    "libthread_db.so.", "libBrokenLocale.so.",
         "ld64.so.",      "ld.so."};
 
     for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++)
@@ -136,6 +138,14 @@ static bool fits(const char *path, const struct pkg_elf *for_elf, struct pkg_elf
     return false;
 }
 
+/* Of one folder of a run path: what is behind $ORIGIN, or NULL. */
+static const char *behind_origin(const char *dir)
+{
+    if (!strncmp(dir, "$ORIGIN", 7))
+        return dir + 7;
+    return !strncmp(dir, "${ORIGIN}", 9) ? dir + 9 : NULL;
+}
+
 /* DIR:DIR... with $ORIGIN, as DT_RUNPATH has it. */
 static char *search_path(const char *dirs, const struct native *who, const char *name,
                          struct pkg_elf *elf)
@@ -145,10 +155,10 @@ static char *search_path(const char *dirs, const struct native *who, const char 
     while (dirs && *dirs) {
         size_t n = strcspn(dirs, ":");
         rel_autofree char *dir = rel_xstrndup(dirs, n), *path = NULL;
+        const char *rest = behind_origin(dir);
 
-        if (!strncmp(dir, "$ORIGIN", 7) || !strncmp(dir, "${ORIGIN}", 9))
-            path = rel_strf("%.*s%s/%s", (int)(slash - who->source), who->source,
-                            dir + (dir[1] == '{' ? 9 : 7), name);
+        if (rest)
+            path = rel_strf("%.*s%s/%s", (int)(slash - who->source), who->source, rest, name);
         else
             path = rel_strf("%s/%s", dir, name);
         if (n && fits(path, &who->elf, elf))
@@ -158,22 +168,24 @@ static char *search_path(const char *dirs, const struct native *who, const char 
     return NULL;
 }
 
-/* Lines "\tlibz.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libz.so.1" (ldconfig(8), -p). */
+/* Lines "\tlibz.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libz.so.1" (ldconfig(8), -p). Those
+ * with "hwcap" are for some processors only: the host may have another. */
 static char *search_known(const struct bundling *b, const struct native *who, const char *name,
                           struct pkg_elf *elf)
 {
     size_t n = strlen(name);
 
     for (const char *line = b->known; line && *line; line = strchr(line, '\n')) {
-        const char *arrow;
+        const char *arrow, *hwcap;
         rel_autofree char *path = NULL;
 
         line += *line == '\n';
         if (*line != '\t' || strncmp(line + 1, name, n) != 0 || line[1 + n] != ' ')
             continue;
         arrow = strstr(line, "=> ");
+        hwcap = strstr(line, "hwcap");
         path = arrow ? rel_xstrndup(arrow + 3, strcspn(arrow + 3, "\n")) : NULL;
-        if (path && fits(path, &who->elf, elf))
+        if (path && (!hwcap || hwcap > arrow) && fits(path, &who->elf, elf))
             return rel_steal(&path);
     }
     return NULL;
@@ -200,75 +212,184 @@ static struct native *bundled(struct bundling *b, const char *name)
     return NULL;
 }
 
-/* Beside the file that needs it, by that one's own run path: it is in the release already. */
+/* The path in the release that one beside `path` has, or NULL when it leaves the release. */
+static char *path_beside(const char *path, const char *relative)
+{
+    const char *slash = strrchr(path, '/');
+    rel_autofree char *out = rel_xstrndup(path, slash ? (size_t)(slash - path) : 0);
+
+    for (size_t n; *relative; relative += n + (relative[n] == '/')) {
+        n = strcspn(relative, "/");
+        if (n == 2 && !strncmp(relative, "..", 2)) {
+            char *last = strrchr(out, '/');
+
+            if (!*out)
+                return NULL;
+            *(last ? last : out) = '\0';
+        } else if (n && (n != 1 || *relative != '.')) {
+            char *longer = rel_strf("%s%s%.*s", out, *out ? "/" : "", (int)n, relative);
+
+            free(out);
+            out = longer;
+        }
+    }
+    return rel_steal(&out);
+}
+
+static bool is_packed(const struct bundling *b, const char *path)
+{
+    for (size_t i = 0; i < b->es->n; i++) {
+        const struct pkg_entry *entry = &b->es->v[i];
+
+        if ((entry->kind == PKG_ENTRY_FILE || entry->kind == PKG_ENTRY_LINK) &&
+            !strcmp(entry->path, path))
+            return true;
+    }
+    return false;
+}
+
+/* Its own run path leads to it also in the release, because it is in there. */
 static bool is_own(const struct bundling *b, const struct native *who, const char *name)
 {
-    struct pkg_elf elf = {0};
-    rel_autofree char *found = NULL;
+    const char *dirs = who->elf.runpath;
 
-    if (!who->elf.runpath || !strstr(who->elf.runpath, "ORIGIN"))
-        return false;
-    found = search_path(who->elf.runpath, who, name, &elf);
-    pkg_elf_fini(&elf);
-    for (size_t i = 0; found && i < b->n; i++)
-        if (!strcmp(strrchr(b->v[i].path, '/') + 1, name) && !b->v[i].bundled)
+    while (dirs && *dirs) {
+        size_t n = strcspn(dirs, ":");
+        rel_autofree char *dir = rel_xstrndup(dirs, n), *relative = NULL, *path = NULL;
+        const char *rest = behind_origin(dir);
+
+        if (rest) {
+            relative = rel_strf("%s/%s", rest, name);
+            path = path_beside(who->path, relative);
+        }
+        if (path && is_packed(b, path))
             return true;
+        dirs += n + (dirs[n] == ':');
+    }
     return false;
+}
+
+/* lib->source is the file that `who` gets for this name here. */
+static int locate(const struct bundling *b, const struct native *who, const char *name,
+                  struct native *lib, struct rel_err *e)
+{
+    rel_autofree char *found = find_library(b, who, name, &lib->elf);
+    char real[PATH_MAX];
+
+    if (!found || !realpath(found, real)) {
+        pkg_elf_fini(&lib->elf);
+        return rel_fail(e, REL_E_INPUT, 0, "%s needs %s, which is not on this machine", who->path,
+                        name);
+    }
+    lib->source = rel_xstrdup(real);
+    return 0;
 }
 
 static int bring_library(struct bundling *b, size_t who, const char *name, struct rel_err *e)
 {
     struct native lib = {.bundled = true, .mode = 0644};
-    char real[PATH_MAX];
-    rel_autofree char *found = NULL;
 
     if (b->n == LIBRARIES_MAX)
         return rel_fail(e, REL_E_INPUT, 0, "more than %d programs and libraries", LIBRARIES_MAX);
-    found = find_library(b, &b->v[who], name, &lib.elf);
-    if (!found || !realpath(found, real))
-        return rel_fail(e, REL_E_INPUT, 0, "%s needs %s, which is not on this machine",
-                        b->v[who].path, name);
+    if (locate(b, &b->v[who], name, &lib, e) < 0)
+        return -1;
     lib.path = rel_strf("%s/%s", b->folder, name);
-    lib.source = rel_xstrdup(real);
     add_native(b, &lib);
     return 0;
 }
 
-/* Grows the list while it walks it, so it is closed in the end. */
+/* Two libraries of one name have no place in one folder. */
+static int check_same(const struct bundling *b, const struct native *who, const struct native *lib,
+                      struct rel_err *e)
+{
+    const char *name = strrchr(lib->path, '/') + 1;
+    struct native other = {0};
+    bool same;
+
+    if (!who->elf.runpath)
+        return 0;
+    if (locate(b, who, name, &other, e) < 0)
+        return -1;
+    same = !strcmp(other.source, lib->source);
+    if (!same)
+        (void)!rel_fail(e, REL_E_INPUT, 0,
+                        "%s needs %s, but another program needs the %s of that name; give them "
+                        "one, or pack each beside its program with $ORIGIN in the run path",
+                        who->path, other.source, lib->source);
+    free(other.source);
+    pkg_elf_fini(&other.elf);
+    return same ? 0 : -1;
+}
+
+static int find_library_of(struct bundling *b, size_t i, const char *name, struct rel_err *e)
+{
+    const struct native *there;
+
+    if (is_of_c_library(name))
+        return 0;
+    if (strchr(name, '/'))
+        return rel_fail(e, REL_E_INPUT, 0,
+                        "%s needs %s by its path, which another host does not have; link it by "
+                        "name (-L and -l, and -soname for the library)",
+                        b->v[i].path, name);
+    if (is_own(b, &b->v[i], name))
+        return 0;
+    b->v[i].touched = true;
+    there = bundled(b, name);
+    return there ? check_same(b, &b->v[i], there, e) : bring_library(b, i, name, e);
+}
+
+/* What the VM of this release runs on; EM_NONE when it has neither one nor relctl. */
+static uint16_t machine_of(const struct bundling *b)
+{
+    uint16_t found = EM_NONE;
+
+    for (size_t i = 0; i < b->n; i++) {
+        const char *path = b->v[i].path;
+
+        if (!strncmp(path, "erts-", 5) && !strcmp(strrchr(path, '/'), "/beam.smp"))
+            return b->v[i].elf.machine;
+        if (!strcmp(path, "bin/relctl"))
+            found = b->v[i].elf.machine;
+    }
+    return found;
+}
+
+/* Grows the list while it walks it, so it is closed in the end. What is for another machine is not
+ * run here, and a check tells of it. */
 static int find_libraries(struct bundling *b, struct rel_err *e)
 {
-    for (size_t i = 0; i < b->n; i++)
-        for (size_t j = 0; j < b->v[i].elf.needed_n; j++) {
-            const char *name = b->v[i].elf.needed[j];
+    uint16_t machine = machine_of(b);
 
-            if (is_of_c_library(name) || is_own(b, &b->v[i], name))
-                continue;
-            if (!bundled(b, name) && bring_library(b, i, b->v[i].elf.needed[j], e) < 0)
+    for (size_t i = 0; i < b->n; i++) {
+        if (machine != EM_NONE && b->v[i].elf.machine != machine)
+            continue;
+        for (size_t j = 0; j < b->v[i].elf.needed_n; j++)
+            if (find_library_of(b, i, b->v[i].elf.needed[j], e) < 0)
                 return -1;
-            b->v[i].touched = true;
-        }
+    }
     return 0;
 }
 
-/* $ORIGIN and from there to the folder of the libraries, then what the file had of that kind. A
- * path of the building machine does not go along. */
+/* What the file had of the kind that goes along, first, then from $ORIGIN to the folder of the
+ * libraries. A path of the building machine stays behind. */
 static char *run_path(const struct bundling *b, const struct native *native)
 {
     rel_autobuf struct rel_buf path = {0};
-    const char *old = native->elf.runpath;
+    const char *old = native->bundled ? NULL : native->elf.runpath;
 
+    while (old && *old) {
+        size_t n = strcspn(old, ":");
+
+        if (behind_origin(old))
+            rel_buf_addf(&path, "%.*s:", (int)n, old);
+        old += n + (old[n] == ':');
+    }
     rel_buf_adds(&path, "$ORIGIN");
     if (!native->bundled) {
         for (const char *slash = strchr(native->path, '/'); slash; slash = strchr(slash + 1, '/'))
             rel_buf_adds(&path, "/..");
         rel_buf_addf(&path, "/%s", b->folder);
-    }
-    while (old && *old) {
-        size_t n = strcspn(old, ":");
-
-        if (!native->bundled && (!strncmp(old, "$ORIGIN", 7) || !strncmp(old, "${ORIGIN}", 9)))
-            rel_buf_addf(&path, ":%.*s", (int)n, old);
-        old += n + (old[n] == ':');
     }
     return rel_buf_take(&path);
 }

@@ -42,7 +42,9 @@ cat >lib/bare/ebin/bare.app <<'ERL'
     {applications, [kernel, stdlib, crypto]}]}.
 ERL
 usr=$(erl -noshell -boot no_dot_erlang -eval 'io:put_chars(filename:join([code:root_dir(), "usr", "include"])), halt().')
-cc -shared -fPIC -o lib/bare/priv/own/libown.so own.c
+cc -shared -fPIC -Wl,-soname,libown.so.1 -o lib/bare/priv/own/libown.so.1.0 own.c
+ln -s libown.so.1.0 lib/bare/priv/own/libown.so.1
+ln -s libown.so.1 lib/bare/priv/own/libown.so
 # shellcheck disable=SC2016
 cc -shared -fPIC -I"$usr" -o lib/bare/priv/nif.so nif.c -Llib/bare/priv/own -lown -lz -Wl,-rpath,'$ORIGIN/own:/nowhere'
 cc -o lib/bare/priv/port port.c -lz
@@ -61,6 +63,8 @@ needs = json.load(open(sys.argv[1]))["libraries"]
 assert needs and all(n.startswith(("libc.", "libm.", "ld-")) for n in needs), needs
 PYTHON
 mkdir bundled && tar -C bundled -xzf first.tar.gz
+
+[ ! -e "$(echo bundled/erts-*/lib/libown.so.1)" ] || fail "a library that is in the release was packed twice"
 
 # The root: what ldconfig knows as the C library, and its loader.
 root=$WORK/root
@@ -114,13 +118,38 @@ SH
 assert_exit 0 inside bundled /bin/sh /session
 assert_match '41' "$(cat "$WORK/out")"
 
-# A library that is nowhere is told with who needs it, and no copy is left behind.
+# What cannot travel along is told with who needs it, and no copy is left behind.
+mkdir "$WORK/tmpdir" "$WORK/other"
+refused() { # PATTERN
+    TMPDIR=$WORK/tmpdir assert_exit 2 relpack build . --bundle-libs --tar
+    assert_match "$1" "$(cat "$WORK/err")"
+    rm lib/bare/priv/lost*.so
+}
 cc -shared -fPIC -o libgone.so own.c
 cc -shared -fPIC -o lib/bare/priv/lost.so own.c -L. -Wl,--no-as-needed -lgone
 rm libgone.so
-mkdir "$WORK/tmpdir"
+refused 'priv/lost.so needs libgone.so'
+cc -shared -fPIC -o nameless.so own.c
+cc -shared -fPIC -o lib/bare/priv/lost.so own.c -Wl,--no-as-needed ./nameless.so
+refused 'priv/lost.so needs ./nameless.so by its path'
+for i in 1 2; do
+    mkdir "$WORK/other/$i"
+    cc -shared -fPIC -Wl,-soname,libtwo.so -o "$WORK/other/$i/libtwo.so" own.c
+    cc -shared -fPIC -o "lib/bare/priv/lost$i.so" own.c -L"$WORK/other/$i" -Wl,--no-as-needed,-rpath,"$WORK/other/$i" -ltwo
+done
+refused "lost2.so needs $WORK/other/2/libtwo.so, but"
+mkdir "$WORK/bin"
+for name in erl ldconfig; do
+    ln -s "$(PATH=$PATH:/sbin command -v "$name")" "$WORK/bin/$name"
+done
+relpack=$(command -v relpack)
+(PATH=$WORK/bin TMPDIR=$WORK/tmpdir assert_exit 2 "$relpack" build . --bundle-libs --tar)
+assert_match 'patchelf is needed' "$(cat "$WORK/err")"
+
+# A program for another machine is not run here: its libraries are its own affair.
+cp lib/bare/priv/port lib/bare/priv/foreign
+printf '\363' | dd of=lib/bare/priv/foreign bs=1 seek=18 conv=notrunc status=none # EM_RISCV
 TMPDIR=$WORK/tmpdir assert_exit 2 relpack build . --bundle-libs --tar
-assert_match 'priv/lost.so needs libgone.so' "$(cat "$WORK/err")"
-rm lib/bare/priv/lost.so
-TMPDIR=$WORK/tmpdir assert_exit 0 relpack build . --bundle-libs --tar
+assert_match 'priv/foreign is for riscv' "$(cat "$WORK/err")"
+TMPDIR=$WORK/tmpdir assert_exit 0 relpack build . --bundle-libs --tar --allow machine
 assert_eq "" "$(ls -A "$WORK/tmpdir")" "copies that were left behind"
