@@ -5,14 +5,17 @@
 #include <jansson.h>
 #include <string.h>
 
-static bool is_own(const char *path)
+/* Only in the folder of the version: under another one it is a file like any. */
+static bool is_own(const char *path, const char *vsn)
 {
-    const char *file = strrchr(path, '/');
+    size_t n = strlen(vsn);
 
     if (!strcmp(path, PKG_HOME_MARK))
         return true;
-    return !strncmp(path, "releases/", 9) && file && strchr(path + 9, '/') == file &&
-           (!strcmp(file + 1, PKG_MANIFEST_NAME) || !strcmp(file + 1, PKG_SIGNATURE_NAME));
+    if (strncmp(path, "releases/", 9) != 0 || strncmp(path + 9, vsn, n) != 0 || path[9 + n] != '/')
+        return false;
+    path += 9 + n + 1;
+    return !strcmp(path, PKG_MANIFEST_NAME) || !strcmp(path, PKG_SIGNATURE_NAME);
 }
 
 /* A folder that something lies in is there by that; only an empty one is told. */
@@ -32,9 +35,9 @@ static bool is_empty_dir(const struct pkg_survey *s, const struct pkg_file *dir)
     return from == s->n || strncmp(s->v[from].path, below, strlen(below)) != 0;
 }
 
-static bool is_listed(const struct pkg_survey *s, const struct pkg_file *f)
+static bool is_listed(const struct pkg_survey *s, const struct pkg_file *f, const char *vsn)
 {
-    return !is_own(f->path) && (f->kind != PKG_FILE_DIR || is_empty_dir(s, f));
+    return !is_own(f->path, vsn) && (f->kind != PKG_FILE_DIR || is_empty_dir(s, f));
 }
 
 static void hex_of(const unsigned char *p, size_t n, char *hex)
@@ -43,11 +46,11 @@ static void hex_of(const unsigned char *p, size_t n, char *hex)
         snprintf(hex + 2 * i, 3, "%02x", p[i]);
 }
 
-/* One object on one line, keys in the order they were set. */
-static int add_line(struct rel_buf *text, json_t *object, const char *path, struct rel_err *e)
+/* One value on one line, keys in the order they were set. */
+static int add_line(struct rel_buf *text, json_t *value, const char *path, struct rel_err *e)
 {
-    json_auto_t *owned = object;
-    rel_autofree char *line = owned ? json_dumps(owned, JSON_COMPACT) : NULL;
+    json_auto_t *owned = value;
+    rel_autofree char *line = owned ? json_dumps(owned, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 
     if (!line)
         return rel_fail(e, REL_E_INPUT, 0, "the name of %s is no UTF-8, rename it", path);
@@ -96,13 +99,14 @@ static json_t *file_object(const struct pkg_file *f)
     return v;
 }
 
-static int add_files(const struct pkg_survey *s, struct rel_buf *text, struct rel_err *e)
+static int add_files(const struct pkg_survey *s, const char *vsn, struct rel_buf *text,
+                     struct rel_err *e)
 {
     bool first = true;
 
     rel_buf_adds(text, "\"files\":[");
     for (size_t i = 0; i < s->n; i++) {
-        if (!is_listed(s, &s->v[i]))
+        if (!is_listed(s, &s->v[i], vsn))
             continue;
         rel_buf_adds(text, first ? "\n" : ",\n");
         first = false;
@@ -219,12 +223,8 @@ static int add_head(const struct pkg_survey *s, const struct pkg_outline *o,
     rel_buf_adds(text, "{\n");
     json_object_foreach (head, key, value) {
         rel_buf_addf(text, "\"%s\":", key);
-        if (status == 0 && json_is_object(value))
+        if (status == 0)
             status = add_line(text, json_incref(value), key, e);
-        else if (json_is_integer(value))
-            rel_buf_addf(text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        else if (status == 0)
-            rel_buf_addf(text, "\"%s\"", json_string_value(value));
         rel_buf_adds(text, ",\n");
     }
     json_decref(head);
@@ -235,14 +235,17 @@ int pkg_manifest_make(const struct pkg_survey *s, const struct pkg_outline *o,
                       const struct pkg_manifest_source *source, struct rel_buf *text,
                       struct rel_err *e)
 {
-    if (add_head(s, o, source, text, e) < 0 || add_applications(o, text, e) < 0)
+    if (add_head(s, o, source, text, e) < 0 || add_applications(o, text, e) < 0 ||
+        add_files(s, o->vsn, text, e) < 0)
         return -1;
-    return add_files(s, text, e);
+    if (text->len > PKG_SURVEY_TEXT_MAX)
+        return rel_fail(e, REL_E_INPUT, 0, "the release has too many files: %zu", s->n);
+    return 0;
 }
 
-static const struct pkg_file *next_of(const struct pkg_survey *s, size_t *i)
+static const struct pkg_file *next_of(const struct pkg_survey *s, const char *vsn, size_t *i)
 {
-    while (*i < s->n && !is_listed(s, &s->v[*i]))
+    while (*i < s->n && !is_listed(s, &s->v[*i], vsn))
         ++*i;
     return *i < s->n ? &s->v[*i] : NULL;
 }
@@ -284,7 +287,7 @@ int pkg_manifest_check(const struct pkg_manifest *m, const struct pkg_survey *s,
 
     for (;;) {
         const struct pkg_manifest_file *said = j < m->file_n ? &m->files[j] : NULL;
-        const struct pkg_file *there = next_of(s, &i);
+        const struct pkg_file *there = next_of(s, m->vsn, &i);
         int order = !said ? 1 : !there ? -1 : strcmp(said->path, there->path);
 
         if (!said && !there)

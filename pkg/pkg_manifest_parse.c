@@ -37,6 +37,17 @@ static bool is_clean(const char *path)
     }
 }
 
+static bool is_strings(const json_t *list)
+{
+    const json_t *v;
+    size_t i;
+
+    json_array_foreach (list, i, v)
+        if (!json_is_string(v))
+            return false;
+    return json_is_array(list);
+}
+
 /* A regular file: path, mode, size, sha256, and what a module or native code has besides. */
 static int read_regular(json_t *v, struct pkg_manifest_file *f, const char *name, struct rel_err *e)
 {
@@ -44,8 +55,7 @@ static int read_regular(json_t *v, struct pkg_manifest_file *f, const char *name
     json_t *needed = NULL;
     json_error_t error;
     json_int_t size;
-    int nif, on_load;
-    char *end;
+    int nif = true, on_load = true;
 
     if (json_unpack_ex(v, &error, JSON_STRICT,
                        "{s:s, s:s, s:I, s:s, s?s, s?s, s?b, s?b, s?o, s?s, s?s}", "path", &f->path,
@@ -53,8 +63,8 @@ static int read_regular(json_t *v, struct pkg_manifest_file *f, const char *name
                        &md5, "nif", &nif, "on_load", &on_load, "needed", &needed, "glibc", &glibc,
                        "interpreter", &interpreter) < 0)
         return wrong(name, "files", error.text, e);
-    f->mode = (mode_t)strtoul(mode, &end, 8);
-    if (strlen(mode) != 4 || *end || f->mode > 0777)
+    f->mode = (mode_t)strtoul(mode, NULL, 8);
+    if (strlen(mode) != 4 || strspn(mode, "01234567") != 4 || f->mode > 0777)
         return wrong(name, f->path, "its mode must be four octal digits", e);
     if (size < 0)
         return wrong(name, f->path, "its size is negative", e);
@@ -63,8 +73,10 @@ static int read_regular(json_t *v, struct pkg_manifest_file *f, const char *name
         return wrong(name, f->path, "its sha256 must be 64 hexadecimal digits", e);
     if (!f->module != !md5 || (md5 && !from_hex(md5, f->md5, sizeof(f->md5))))
         return wrong(name, f->path, "a module has an md5 of 32 hexadecimal digits", e);
-    if (needed && !json_is_array(needed))
-        return wrong(name, f->path, "needed must be a list", e);
+    if (!nif || !on_load)
+        return wrong(name, f->path, "nif and on_load are true, or not there", e);
+    if (needed && !is_strings(needed))
+        return wrong(name, f->path, "needed must be a list of strings", e);
     return 0;
 }
 
@@ -121,10 +133,13 @@ static int read_applications(json_t *applications, const char *name, struct rel_
 
     json_array_foreach (applications, i, v) {
         const char *app, *vsn, *start;
+        enum pkg_start type;
 
         if (json_unpack_ex(v, &error, JSON_STRICT, "{s:s, s:s, s:s}", "name", &app, "version", &vsn,
                            "start", &start) < 0)
             return wrong(name, "applications", error.text, e);
+        if (pkg_start_from_name(start, &type, e) < 0)
+            return rel_wrap(e, "%s: %s", name, app);
     }
     return 0;
 }
@@ -138,6 +153,8 @@ static int read_source(struct pkg_manifest *m, json_t *source, const char *name,
     if (json_unpack_ex(source, &error, JSON_STRICT, "{s:s, s?s, s?b}", "kind", &kind, "revision",
                        &m->revision, "dirty", &dirty) < 0)
         return wrong(name, "source", error.text, e);
+    if (strcmp(kind, "mix") != 0 && strcmp(kind, "rebar3") != 0 && strcmp(kind, "plain") != 0)
+        return wrong(name, "source", "its kind is mix, rebar3 or plain", e);
     return 0;
 }
 
@@ -150,8 +167,9 @@ static int read_native(json_t *native, const char *name, struct rel_err *e)
     if (native && json_unpack_ex(native, &error, JSON_STRICT, "{s?s, s:o}", "glibc", &glibc,
                                  "libraries", &libraries) < 0)
         return wrong(name, "native", error.text, e);
-    return native && !json_is_array(libraries) ? wrong(name, "native", "libraries is a list", e)
-                                               : 0;
+    return native && !is_strings(libraries)
+               ? wrong(name, "native", "libraries is a list of strings", e)
+               : 0;
 }
 
 static int read_doc(struct pkg_manifest *m, const char *name, struct rel_err *e)

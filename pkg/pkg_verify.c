@@ -44,7 +44,9 @@ static int check_survey(const struct pkg_survey *s, const struct pkg_verify *how
         return -1;
     if (!o.manifest && how->manifest_optional && !how->key)
         return 0;
-    if (!o.manifest || !o.manifest->text)
+    if (o.manifest && !o.manifest->text)
+        return rel_fail(e, REL_E_INPUT, 0, "%s: its manifest is no file, or too large", s->origin);
+    if (!o.manifest)
         return rel_fail(e, REL_E_INPUT, 0,
                         "%s: it has no manifest, there is nothing to verify it by: relpack did not "
                         "make it",
