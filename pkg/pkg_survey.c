@@ -17,6 +17,7 @@ enum {
     READ_BLOCK = 256 << 10,
     BATCH_FILES = 256, /* of a tarball, looked at together */
     BATCH_BYTES = 32 << 20,
+    HARD_LINKS_MAX = 8,
     HELD_MAX = 512 << 20 /* a program larger than this is not looked into */
 };
 
@@ -24,6 +25,10 @@ static void file_fini(struct pkg_file *f)
 {
     free(f->path);
     free(f->target);
+    if (f->hard_link) {
+        free(f->hard_link);
+        return;
+    }
     free(f->text);
     free(f->why_not);
     pkg_module_facts_free(f->module);
@@ -215,25 +220,6 @@ static int hold_data(struct pkg_tar_reader *r, struct batch *b, size_t at, struc
     return b->n == BATCH_FILES || b->bytes >= BATCH_BYTES ? look_at_batch(b, e) : 0;
 }
 
-/* A hard link has the content of a file before it, which has been looked at by then. */
-static int link_hard(struct batch *b, struct pkg_file *f, const char *target, struct rel_err *e)
-{
-    if (look_at_batch(b, e) < 0)
-        return -1;
-    for (size_t i = b->s->n - 1; i-- > 0;) {
-        const struct pkg_file *old = &b->s->v[i];
-
-        if (old->kind != PKG_FILE_REGULAR || strcmp(old->path, target) != 0)
-            continue;
-        f->size = old->size;
-        f->mode = old->mode;
-        memcpy(f->sha256, old->sha256, sizeof(f->sha256));
-        return 0;
-    }
-    return rel_fail(e, REL_E_INPUT, 0,
-                    "the entry %s is a hard link to what is no file of the archive", f->path);
-}
-
 static int take_entry(struct pkg_tar_reader *r, const struct pkg_tar_entry *entry, struct batch *b,
                       struct rel_err *e)
 {
@@ -253,7 +239,8 @@ static int take_entry(struct pkg_tar_reader *r, const struct pkg_tar_entry *entr
         pkg_survey_link(f, entry->target);
         return 0;
     case PKG_TAR_HARDLINK:
-        return link_hard(b, f, entry->target, e);
+        f->hard_link = rel_xstrdup(entry->target);
+        return 0;
     case PKG_TAR_FILE:
         break;
     }
@@ -285,6 +272,29 @@ static void drop_doubles(struct pkg_survey *s)
     s->n = n;
 }
 
+/* A hard link, even to another, is the file that it leads to: the same content. */
+static int follow_hard_links(struct pkg_survey *s, struct rel_err *e)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct pkg_file *f = &s->v[i], is;
+        const struct pkg_file *old = f;
+
+        for (int hops = 0; old && old->hard_link && hops < HARD_LINKS_MAX; hops++)
+            old = pkg_survey_find(s, old->hard_link);
+        if (!f->hard_link)
+            continue;
+        if (!old || old->hard_link || old->kind != PKG_FILE_REGULAR)
+            return rel_fail(e, REL_E_INPUT, 0,
+                            "the entry %s is a hard link to what is no file of the archive",
+                            f->path);
+        is = *old;
+        is.path = f->path;
+        is.hard_link = f->hard_link;
+        *f = is;
+    }
+    return 0;
+}
+
 static int read_tarball(const char *path, const struct rel_progress *p, struct pkg_survey *s,
                         struct rel_err *e)
 {
@@ -299,6 +309,8 @@ static int read_tarball(const char *path, const struct rel_progress *p, struct p
     }
     qsort(made.v, made.n, sizeof(*made.v), by_path);
     drop_doubles(&made);
+    if (follow_hard_links(&made, e) < 0)
+        return rel_wrap(e, "%s", path);
     *s = made;
     made = (struct pkg_survey){0};
     return 0;

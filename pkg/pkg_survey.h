@@ -42,9 +42,11 @@ struct pkg_file {
                  * folder, of at most PKG_SURVEY_TEXT_MAX bytes; or NULL */
     char *why_not; /* it has the name of a BEAM file or begins as an ELF file, but is no whole one:
                     * why; or NULL */
+    char *hard_link; /* the path that it is another name of, in a tarball; or NULL. Then what
+                      * is said of the content above is owned by the file of that path */
 };
 
-enum { PKG_SURVEY_TEXT_MAX = 16 << 20 };
+enum { PKG_SURVEY_TEXT_MAX = 64 << 20 }; /* the manifest of some 250,000 files */
 
 struct pkg_survey {
     struct pkg_file *v; /* sorted by path (strcmp) */
