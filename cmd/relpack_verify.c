@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* relpack keygen, sign and verify. */
+#include <fcntl.h>
 #include <string.h>
 
+#include "base/rel_io.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_signal.h"
 #include "pkg/pkg_archive.h"
@@ -82,7 +84,7 @@ static int run_verify(struct cmd_ctx *ctx, struct rel_err *e)
     struct pkg_verify how = {.progress = &progress};
     pkg_autoverified struct pkg_verified v = {0};
     pkg_autokey struct pkg_key *key = NULL;
-    rel_autofree char *by = NULL, *text = NULL;
+    rel_autofree char *by = NULL, *line = NULL, *shown = NULL, *text = NULL;
     json_auto_t *doc = NULL;
 
     if (key_file && pkg_key_read_public(key_file, &key, e) < 0)
@@ -98,8 +100,12 @@ static int run_verify(struct cmd_ctx *ctx, struct rel_err *e)
         by = rel_strf("signature by %s not checked (--key)", v.key_id);
     else
         by = rel_strf("not signed");
-    text = rel_strf("%s %s: %zu files as in the manifest, %s%s\n", v.name, v.vsn, v.file_n, by,
-                    v.whole ? "" : "; not byte for byte the tarball that relpack wrote");
+    line = rel_strf("%s %s: %zu files as in the manifest, %s%s", v.name, v.vsn, v.file_n, by,
+                    v.whole || rel_is_dir(AT_FDCWD, path)
+                        ? ""
+                        : "; not byte for byte the tarball that relpack wrote");
+    shown = rel_escape(line);
+    text = rel_strf("%s\n", shown);
     doc = verified_object(&v, key != NULL);
     rel_out_step_end(&ctx->out, true, NULL);
     return rel_out_result(&ctx->out, doc, text, e);

@@ -213,14 +213,24 @@ static int copy_entries(struct writer *w, struct pkg_tar_reader *r, const struct
     return 0;
 }
 
-static int read_format(const char *path, enum pkg_format *format, struct rel_err *e)
+static int read_format(const char *path, enum pkg_format *format, mode_t *mode, struct rel_err *e)
 {
     rel_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     unsigned char magic[4] = {0};
+    struct stat st;
 
-    if (fd < 0 || read(fd, magic, sizeof(magic)) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0)
         return rel_fail(e, REL_E_INPUT, errno, "open");
-    *format = !memcmp(magic, "\x28\xb5\x2f\xfd", 4) ? PKG_FORMAT_ZST : PKG_FORMAT_GZ;
+    if (!S_ISREG(st.st_mode))
+        return rel_fail(e, REL_E_INPUT, 0, "it is no file; only a tarball can be signed");
+    if (read(fd, magic, sizeof(magic)) < 0)
+        return rel_fail(e, REL_E_IO, errno, "read");
+    if (memcmp(magic, "\x28\xb5\x2f\xfd", 4) != 0 && memcmp(magic, "\x1f\x8b", 2) != 0)
+        return rel_fail(
+            e, REL_E_INPUT, 0,
+            "it is compressed neither by gzip nor by zstd, and relpack writes no other");
+    *mode = st.st_mode & 0777;
+    *format = *magic == 0x28 ? PKG_FORMAT_ZST : PKG_FORMAT_GZ;
     return 0;
 }
 
@@ -231,10 +241,14 @@ int pkg_archive_rewrite(const char *path, const char *output, const struct pkg_e
     pkg_autotar struct pkg_tar_reader *r = NULL;
     autowriter struct writer w = {0};
     enum pkg_format format;
+    struct stat st;
+    mode_t mode;
 
-    if (read_format(path, &format, e) < 0 || pkg_tar_open(path, NULL, progress, &r, e) < 0)
+    if (read_format(path, &format, &mode, e) < 0 || pkg_tar_open(path, NULL, progress, &r, e) < 0)
         return rel_wrap(e, "%s", path);
-    if (rel_tmp_open(&tmp, AT_FDCWD, output, 0644, e) < 0 ||
+    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) /* renaming would replace a device, too */
+        return rel_fail(e, REL_E_INPUT, 0, "cannot write %s: it is no file", output);
+    if (rel_tmp_open(&tmp, AT_FDCWD, output, mode, e) < 0 ||
         writer_begin(&w, tmp.fd, format, e) < 0)
         return rel_wrap(e, "write %s", output);
     if (copy_entries(&w, r, put, e) < 0)

@@ -24,7 +24,8 @@ REL_MUST_USE int pkg_archive_write(const char *root, const char *path,
 
 /* Copies the tarball `path` to `output`, which may be the same, in the same compression, with the
  * entry `put` (of kind BYTES) in its sorted place or instead of the one of its path. Same promises.
- */
+ * `output` has the mode of `path`. REL_E_INPUT for a compression that relpack does not write, and
+ * for an `output` that is there and no file. */
 REL_MUST_USE int pkg_archive_rewrite(const char *path, const char *output,
                                      const struct pkg_entry *put,
                                      const struct rel_progress *progress, struct rel_err *e);

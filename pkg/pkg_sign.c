@@ -59,37 +59,51 @@ static bool id_of(const EVP_PKEY *pkey, char id[PKG_KEY_ID_LEN])
     return true;
 }
 
-/* Writes what `bio` holds into the new file `path`. */
+/* Takes the name, empty, so that of two who want it at once one gets it. */
+static int reserve(const char *path, struct rel_err *e)
+{
+    rel_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0 && errno == EEXIST)
+        return rel_fail(e, REL_E_INPUT, 0, "%s is there already, a key is never overwritten", path);
+    return fd < 0 ? rel_fail(e, errno == ENOENT ? REL_E_INPUT : REL_E_IO, errno, "create %s", path)
+                  : 0;
+}
+
+/* Writes what `bio` holds into the reserved file `path`. */
 static int write_pem(BIO *bio, const char *path, mode_t mode, struct rel_err *e)
 {
     char *text;
     long len = BIO_get_mem_data(bio, &text);
 
-    if (access(path, F_OK) == 0)
-        return rel_fail(e, REL_E_INPUT, 0, "%s is there already, a key is never overwritten", path);
     return rel_replace_file(AT_FDCWD, path, text, (size_t)len, mode, e);
 }
 
 int pkg_key_make(const char *name, char id[PKG_KEY_ID_LEN], struct rel_err *e)
 {
-    rel_autofree char *secret = rel_strf("%s.key", name), *open = rel_strf("%s.pub", name);
+    rel_autofree char *secret = rel_strf("%s.key", name), *public = rel_strf("%s.pub", name);
     autopkey EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     /* in memory that is wiped when it is freed */
-    autobio BIO *secret_pem = BIO_new(BIO_s_secmem()), *open_pem = BIO_new(BIO_s_mem());
+    autobio BIO *secret_pem = BIO_new(BIO_s_secmem()), *public_pem = BIO_new(BIO_s_mem());
 
-    if (!pkey || !secret_pem || !open_pem || !id_of(pkey, id) ||
+    if (!*name || name[strlen(name) - 1] == '/')
+        return rel_fail(e, REL_E_USAGE, 0,
+                        "a pair of keys needs a name, as in 'relpack keygen me'");
+    if (!pkey || !secret_pem || !public_pem || !id_of(pkey, id) ||
         PEM_write_bio_PrivateKey(secret_pem, pkey, NULL, NULL, 0, NULL, NULL) != 1 ||
-        PEM_write_bio_PUBKEY(open_pem, pkey) != 1)
+        PEM_write_bio_PUBKEY(public_pem, pkey) != 1)
         return rel_fail(e, REL_E_INTERNAL, 0, "libcrypto does not make ed25519 keys");
-    if (access(open, F_OK) == 0)
-        return rel_fail(e, REL_E_INPUT, 0, "%s is there already, a key is never overwritten", open);
-    if (write_pem(secret_pem, secret, 0600, e) < 0)
+    if (reserve(secret, e) < 0)
         return -1;
-    if (write_pem(open_pem, open, 0644, e) < 0)
+    if (reserve(public, e) < 0)
+        goto undo_secret;
+    if (write_pem(secret_pem, secret, 0600, e) < 0 || write_pem(public_pem, public, 0644, e) < 0)
         goto undo;
     return 0;
 
 undo:
+    unlink(public);
+undo_secret:
     unlink(secret);
     return -1;
 }
@@ -126,19 +140,22 @@ int pkg_key_read_secret(const char *path, struct pkg_key **key, struct rel_err *
 {
     rel_autofree char *text = NULL;
     autobio BIO *bio = NULL;
-    struct stat st;
+    struct stat st = {0};
     EVP_PKEY *pkey;
     size_t len;
 
-    if (stat(path, &st) < 0)
-        return rel_fail(e, REL_E_INPUT, errno, "read the key %s", path);
+    if (stat(path, &st) < 0 || S_ISDIR(st.st_mode))
+        return rel_fail(e, REL_E_INPUT, S_ISDIR(st.st_mode) ? EISDIR : errno, "read the key %s",
+                        path);
     if (st.st_mode & 077)
         return rel_fail(e, REL_E_INPUT, 0,
                         "others can read the secret key %s: chmod 600 it, and make a new one if "
                         "somebody may have",
                         path);
-    if (rel_read_file(AT_FDCWD, path, KEY_FILE_MAX, &text, &len, e) < 0)
-        return -1;
+    if (rel_read_file(AT_FDCWD, path, KEY_FILE_MAX, &text, &len, e) < 0) {
+        e->code = REL_E_INPUT;
+        return rel_wrap(e, "the key");
+    }
     bio = BIO_new_mem_buf(text, (int)len);
     pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
     OPENSSL_cleanse(text, len);

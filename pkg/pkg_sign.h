@@ -9,7 +9,7 @@
 enum { PKG_KEY_ID_LEN = 17 }; /* 16 hexadecimal digits and a NUL */
 
 /* A new pair: NAME.key (0600) and NAME.pub. Neither may be there. 0: both are on disk; -1: neither
- * was made. `id` is that of the pair. */
+ * was made; after a crash they may be there, empty. `id` is that of the pair. */
 REL_MUST_USE int pkg_key_make(const char *name, char id[PKG_KEY_ID_LEN], struct rel_err *e);
 
 struct pkg_key;
