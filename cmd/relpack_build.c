@@ -89,7 +89,9 @@ static int show(struct cmd_ctx *ctx, const struct pkg_built *built, struct rel_e
 
 static int run(struct cmd_ctx *ctx, struct rel_err *e)
 {
+    const char *key_file = cmd_get(ctx, "key");
     rel_autofree char *relctl = NULL;
+    pkg_autokey struct pkg_key *key = NULL;
     __attribute__((cleanup(pkg_built_fini))) struct pkg_built built = {0};
     struct pkg_build build = {
         .dir = ctx->pos_n ? ctx->pos[0] : ".",
@@ -108,8 +110,9 @@ static int run(struct cmd_ctx *ctx, struct rel_err *e)
     build.progress.stopped = cmd_signal_stopped;
     cmd_signal_catch();
     if (read_format(ctx, &build.format, e) < 0 || read_checks(ctx, &build, e) < 0 ||
-        find_relctl(&relctl, e) < 0)
+        find_relctl(&relctl, e) < 0 || (key_file && pkg_key_read_secret(key_file, &key, e) < 0))
         return -1;
+    build.key = key;
     build.relctl = relctl;
     return pkg_build(&build, &built, e) < 0 ? -1 : show(ctx, &built, e);
 }
@@ -122,6 +125,7 @@ static const struct cmd_option options[] = {
     {"format", 0, "gz|zst", "compression of the tarball (default gz)"},
     {"no-erts", 0, NULL, "leave out the VM and the applications of OTP: the host has them"},
     {"bundle-libs", 0, NULL, "shared libraries travel along: the host needs the C library only"},
+    {"key", 'k', "FILE", "sign it by this secret key, of 'relpack keygen'"},
     {"allow", 0, "CODE[:APP],...", "leave out a check, or all of them (docs/checks.md)"},
     {"strict", 0, NULL, "what a check finds is an error"},
     {"target-glibc", 0, "X.Y", "the oldest C library that native code must run on"},
@@ -131,9 +135,10 @@ static const struct cmd_option options[] = {
 const struct cmd_verb cmd_relpack_build = {
     .name = "build",
     .summary = "build the release of a project",
-    .usage = "[DIR] [--release NAME] [--tar] [--output DIR] [--no-compile] [--format gz|zst] "
-             "[--no-erts] "
-             "[--bundle-libs] [--allow CODE[:APP],...] [--strict] [--target-glibc X.Y]",
+    .usage =
+        "[DIR] [--release NAME] [--tar] [--output DIR] [--no-compile] [--format gz|zst] "
+        "[--no-erts] "
+        "[--bundle-libs] [--key FILE] [--allow CODE[:APP],...] [--strict] [--target-glibc X.Y]",
     .options = options,
     .pos_max = 1,
     .run = run,

@@ -235,23 +235,33 @@ static int check(const struct pkg_check *check, const struct pkg_build *build,
     return 0;
 }
 
-static int add_manifest(struct pkg_project *p, const struct pkg_survey *survey,
-                        struct pkg_entries *es, struct rel_err *e)
+static void add_text(struct pkg_entries *es, const char *path, struct rel_buf *text)
+{
+    size_t len = text->len;
+
+    pkg_entries_add_bytes(es, path, rel_buf_take(text), len, 0644);
+}
+
+/* The manifest, and its signature when there is a key. */
+static int add_manifest(struct pkg_project *p, const struct pkg_build *build,
+                        const struct pkg_survey *survey, struct pkg_entries *es, struct rel_err *e)
 {
     struct pkg_manifest_source source = {.kind = pkg_project_kind_name(p->kind)};
     rel_autofree char *path = rel_strf("releases/%s/" PKG_MANIFEST_NAME, p->vsn);
+    rel_autofree char *signature_path = rel_strf("releases/%s/" PKG_SIGNATURE_NAME, p->vsn);
     pkg_autooutline struct pkg_outline outline = {0};
-    rel_autobuf struct rel_buf text = {0};
-    size_t len;
+    rel_autobuf struct rel_buf text = {0}, signature = {0};
 
     pkg_project_git_state(p, &source.revision, &source.dirty);
     if (pkg_outline_read(survey, &outline, e) < 0 ||
-        pkg_manifest_make(survey, &outline, &source, &text, e) < 0)
+        pkg_manifest_make(survey, &outline, &source, &text, e) < 0 ||
+        (build->key && pkg_sign(build->key, text.p, text.len, &signature, e) < 0))
         return -1;
-    len = text.len;
-    pkg_entries_add_bytes(es, path, rel_buf_take(&text), len, 0644);
+    add_text(es, path, &text);
+    if (build->key)
+        add_text(es, signature_path, &signature);
     pkg_entries_sort(es);
-    return 0;
+    return pkg_entries_check(es, e);
 }
 
 /* Everything of a release in the making. */
@@ -363,7 +373,7 @@ static int make(struct pkg_project *p, const struct pkg_build *build, const char
     path = output_path(p, build, output);
     to.path = path;
     if (pkg_output_check_apart(&to, p, m.rel, e) < 0 || look_at(&m, e) < 0 ||
-        add_manifest(p, &m.survey, &m.es, e) < 0 ||
+        add_manifest(p, build, &m.survey, &m.es, e) < 0 ||
         pkg_output_write(&m.es, &to, &build->progress, e) < 0)
         return -1;
     *built = (struct pkg_built){

@@ -7,6 +7,7 @@
 #include "pkg/pkg_archive.h"
 #include "pkg/pkg_check.h"
 #include "pkg/pkg_project.h"
+#include "pkg/pkg_sign.h"
 
 struct pkg_build {
     const char *dir;     /* of the project */
@@ -16,12 +17,13 @@ struct pkg_build {
     enum pkg_format format;
     bool compile;
     bool no_erts;
-    bool bundle_libs;         /* also when relpack.json does not ask for it */
-    const char *relctl;       /* the program that goes along as bin/relctl */
-    const char *allow;        /* checks that are left out, beside those of relpack.json */
-    bool strict;              /* a finding refuses the release */
-    size_t warnings;          /* lines for one check, at most; 0: all */
-    const char *target_glibc; /* of the oldest host, "2.31"; NULL: that of the VM */
+    bool bundle_libs;          /* also when relpack.json does not ask for it */
+    const char *relctl;        /* the program that goes along as bin/relctl */
+    const char *allow;         /* checks that are left out, beside those of relpack.json */
+    bool strict;               /* a finding refuses the release */
+    size_t warnings;           /* lines for one check, at most; 0: all */
+    const char *target_glibc;  /* of the oldest host, "2.31"; NULL: that of the VM */
+    const struct pkg_key *key; /* the secret one that signs it; NULL: it is not signed */
     struct rel_progress progress;
 };
 

@@ -19,6 +19,7 @@ for format in gz zst; do
 done
 assert_exit 0 relpack build "$P"
 assert_exit 0 relpack verify "$P/out/one"
+assert_match ', not signed$' "$(cat "$WORK/out")"
 
 # Keys
 cd "$WORK" || exit 1
@@ -27,6 +28,10 @@ assert_exit 0 relpack keygen second
 assert_eq 600 "$(stat -c %a first.key)" "mode of the secret key"
 assert_exit 2 relpack keygen first
 assert_match 'never overwritten' "$(cat err)"
+touch half.pub
+assert_exit 2 relpack keygen half
+assert_eq "" "$(ls half.key 2>/dev/null)" "half a pair"
+assert_exit 2 relpack keygen ""
 assert_exit 0 relpack sign "$P/out/one-1.tar.gz" --key first.key --output signed.tar.gz
 assert_exit 0 relpack verify signed.tar.gz --key first.pub
 assert_match 'signed by [0-9a-f]{16}$' "$(cat out)"
@@ -62,6 +67,24 @@ refused 'No such file' relpack sign signed.tar.gz --key nothing.key
 chmod 644 second.key
 refused 'chmod 600' relpack sign signed.tar.gz --key second.key
 refused '--key' relpack sign signed.tar.gz
+chmod 600 second.key
+refused 'Is a directory' relpack sign signed.tar.gz --key "$P"
+refused 'only a tarball' relpack sign "$P/out/one" --key first.key
+mkdir folder && mkfifo fifo
+refused 'it is no file' relpack sign signed.tar.gz --key first.key --output folder
+refused 'it is no file' relpack sign signed.tar.gz --key first.key --output fifo
+gzip -dc signed.tar.gz >plain.tar
+refused 'neither by gzip nor by zstd' relpack sign plain.tar --key first.key
+cp signed.tar.gz mine.tar.gz && chmod 600 mine.tar.gz
+assert_exit 0 relpack sign mine.tar.gz --key first.key
+assert_eq 600 "$(stat -c %a mine.tar.gz)" "mode of a tarball that was signed"
+
+# Signed while it is built
+refused 'others can read' relpack build "$P" --tar --key first.pub --output "$WORK/built"
+[ ! -e built ] || fail "built in spite of the key"
+assert_exit 0 relpack build "$P" --tar --key first.key --output "$WORK/built"
+assert_exit 0 relpack verify built/one-1.tar.gz --key first.pub
+cmp built/one-1.tar.gz signed.tar.gz || fail "signed while it was built it is another file than signed later"
 
 # What lies in a folder against its manifest
 tamper() { # PATTERN: the folder t was changed
@@ -76,12 +99,24 @@ fresh && echo >>t/lib/one-1/priv/noise && tamper 'lib/one-1/priv/noise has [0-9]
 fresh && printf x | dd of=t/lib/one-1/priv/noise conv=notrunc status=none && tamper 'lib/one-1/priv/noise is not what'
 fresh && rm t/lib/one-1/priv/noise && tamper 'lib/one-1/priv/noise is in the manifest and not'
 fresh && rmdir t/lib/one-1/priv/empty && tamper 'lib/one-1/priv/empty is in the manifest and not'
+fresh && mkdir t/releases/2 && touch t/releases/2/relpack.json && tamper 'releases/2/relpack.json is in the release and not'
 fresh && touch t/lib/more && tamper 'lib/more is in the release and not'
 fresh && chmod 755 t/lib/one-1/priv/noise && tamper 'has the mode 0755, the manifest says 0644'
 fresh && rm t/releases/1/relpack.json && tamper 'has no manifest'
 fresh && sed -i 's/"format":1/"format":2/' t/releases/1/relpack.json && tamper 'knows format 1'
 fresh && sed -i 's/"format":1/"format":1,"x":1/' t/releases/1/relpack.json && tamper 'relpack.json'
 fresh && sed -i 's/"size":40000/"size":-1/' t/releases/1/relpack.json && tamper 'its size is negative'
+lie() { # PATTERN SED
+    fresh && sed -i "$2" t/releases/1/relpack.json && tamper "$1"
+}
+lie 'four octal digits' 's/"mode":"0644"/"mode":" 644"/'
+lie 'nif and on_load are true' 's/"module":"one"/"nif":false,&/'
+lie 'list of strings' 's/"module":"one"/"needed":[1],&/'
+lie 'start type' 's/"start":"permanent"/"start":"perhaps"/'
+lie 'its kind is' 's/"kind":"plain"/"kind":"plane"/'
+lie 'is not the module' 's/"module":"one"/"module":"two"/'
+lie 'must be sorted' 's/"path":"bin\/one"/"path":"zzz"/'
+lie 'duplicate' 's/"format":1/&,&/'
 fresh && truncate -s 100 t/releases/1/relpack.json && tamper 'relpack.json'
 # A manifest that lies consistently is whole, but not what was signed.
 mkdir t && tar -C t -xzf signed.tar.gz
@@ -95,6 +130,14 @@ rm -rf t
 mkdir t && tar -C t -xzf signed.tar.gz && tar -C t -czf other.tar.gz . && rm -rf t
 assert_exit 0 relpack verify other.tar.gz --key first.pub
 assert_match 'not byte for byte' "$(cat out)"
+# Also where tar found two names of one file.
+cp -R "$P" linked && cp "$P/out/one/lib/one-1/ebin/one.beam" linked/lib/one/priv/one.beam
+assert_exit 0 relpack build linked
+cp -R linked/out/one t && ln -f t/lib/one-1/ebin/one.beam t/lib/one-1/priv/one.beam
+tar -C t -czf links.tar.gz .
+assert_match ' link to ' "$(tar -tvzf links.tar.gz)"
+assert_exit 0 relpack verify links.tar.gz
+rm -rf t
 
 # A changed byte anywhere.
 cat >flip.py <<'PYTHON'
