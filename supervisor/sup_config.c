@@ -2,6 +2,7 @@
 #include "supervisor/sup_config.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
@@ -176,15 +177,22 @@ static int read_file(struct sup_config *c, const char *file, struct rel_err *e)
     return 0;
 }
 
+/* A link that leads nowhere is there, and an error when it is read: a file system that is not
+ * mounted yet must not mean that no key is asked for. */
+static bool is_there(const char *file)
+{
+    return file && (faccessat(AT_FDCWD, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT);
+}
+
 int sup_config_read(const char *home_file, const char *release_file, struct sup_config *c,
                     struct rel_err *e)
 {
     struct sup_config read = {.boot_ms = BOOT_MS, .shutdown_ms = SHUTDOWN_MS, .keep = KEEP};
     const char *file = NULL;
 
-    if (home_file && access(home_file, F_OK) == 0)
+    if (is_there(home_file))
         file = home_file;
-    else if (release_file && access(release_file, F_OK) == 0)
+    else if (is_there(release_file))
         file = release_file;
     if (file && read_file(&read, file, e) < 0) {
         sup_config_fini(&read);

@@ -206,6 +206,23 @@ static int take_in(struct incoming *in, const char *release, const struct sup_mu
     return rel_replace_file(AT_FDCWD, mark, hex, strlen(hex), 0444, e);
 }
 
+/* The hash is that of the archive when it was hashed, and what was unpacked and verified may have
+ * been put there after: only then a build that is there already has another manifest. */
+static int check_same(const char *there, const char *in, const char *vsn, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s/releases/%s/" PKG_MANIFEST_NAME, there, vsn);
+    rel_autofree char *in_path = rel_strf("%s/releases/%s/" PKG_MANIFEST_NAME, in, vsn);
+    rel_autofree char *text = NULL, *in_text = NULL;
+    size_t len, in_len;
+
+    if (rel_read_file(AT_FDCWD, path, PKG_SURVEY_TEXT_MAX, &text, &len, e) < 0 ||
+        rel_read_file(AT_FDCWD, in_path, PKG_SURVEY_TEXT_MAX, &in_text, &in_len, e) < 0)
+        return -1;
+    if (len != in_len || memcmp(text, in_text, len) != 0)
+        return rel_fail(e, REL_E_INPUT, 0, "the release was replaced while it was taken in");
+    return 0;
+}
+
 int sup_store_add(const char *home, const char *release, const struct sup_must *must, char **dir,
                   bool *added, struct rel_err *e)
 {
@@ -225,6 +242,8 @@ int sup_store_add(const char *home, const char *release, const struct sup_must *
                         r->name, must->app);
     name = choose_dir(home, r->vsn, hex, &there);
     path = sup_store_path(home, name);
+    if (there && must->key && check_same(path, in.dir, r->vsn, e) < 0)
+        return rel_wrap(e, "%s", release);
     if (!there && rel_rename_dir(AT_FDCWD, in.dir, path, e) < 0)
         return -1;
     *dir = rel_steal(&name);

@@ -32,7 +32,8 @@ struct sup_must {
  * again. *dir is the folder's name, owned by the caller; *added: it is new.
  * A release with a manifest must be what that says; one without (of mix, of relx) is taken as it is
  * unless a key is asked for. That is checked before anything is unpacked, and with a key once more
- * on what was unpacked: `release` may be replaced in between, its signature cannot. */
+ * on what was unpacked: `release` may be replaced in between, its signature cannot. Without a key
+ * what is put in its place in between comes in unchecked. */
 REL_MUST_USE int sup_store_add(const char *home, const char *release, const struct sup_must *must,
                                char **dir, bool *added, struct rel_err *e);
 
