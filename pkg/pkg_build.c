@@ -335,11 +335,12 @@ static int assemble(struct making *m, struct rel_err *e)
     pkg_entries_sort(&m->es);
     if (pkg_entries_check(&m->es, e) < 0)
         return -1;
-    if ((m->build->bundle_libs || m->p->bundle_libs) &&
-        pkg_bundle_add(&m->es, m->otp.erts_vsn, &m->build->progress, &m->bundle, e) < 0)
-        return -1;
     rel_progress_end(&m->build->progress, "%zu applications", m->rel->app_n);
-    return run_mix_steps(m, e);
+    if (run_mix_steps(m, e) < 0)
+        return -1;
+    if (!m->build->bundle_libs && !m->p->bundle_libs)
+        return 0;
+    return pkg_bundle_add(&m->es, m->otp.erts_vsn, &m->build->progress, &m->bundle, e);
 }
 
 /* What these files are, and whether that is well. */

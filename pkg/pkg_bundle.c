@@ -427,6 +427,15 @@ static int set_run_paths(struct bundling *b, struct rel_err *e)
     return 0;
 }
 
+static size_t bundled_n(const struct bundling *b)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->n; i++)
+        n += b->v[i].bundled;
+    return n;
+}
+
 /* Without ldconfig (musl, say) there are the default folders. */
 static char *ask_ldconfig(void)
 {
@@ -451,10 +460,14 @@ int pkg_bundle_add(struct pkg_entries *es, const char *erts_vsn,
     const char *tmp = getenv("TMPDIR");
     rel_autofree char *dir = rel_strf("%s/relpack.XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
 
+    rel_progress_step(progress, "bundle", NULL);
     if (find_natives(&b, e) < 0 || find_libraries(&b, e) < 0)
         return -1;
     if (!mkdtemp(dir))
         return rel_fail(e, REL_E_IO, errno, "create a folder in %s", dir);
     bundle->dir = b.dir = rel_steal(&dir);
-    return set_run_paths(&b, e);
+    if (set_run_paths(&b, e) < 0)
+        return -1;
+    rel_progress_end(progress, "%zu libraries", bundled_n(&b));
+    return 0;
 }
