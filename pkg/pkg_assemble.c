@@ -290,20 +290,42 @@ static int add_template(struct tree *t, const char *from, const char *to, mode_t
     return 0;
 }
 
-static int add_overlay(struct tree *t, const struct pkg_overlay *o, struct rel_err *e)
+/* Mode of what is there by now: the last entry of that path is the one that counts. */
+static int change_mode(struct tree *t, const char *path, mode_t mode, struct rel_err *e)
 {
-    rel_autofree char *to = NULL;
-    struct pkg_add_tree add = {.from = o->from};
-    struct stat st = {0};
+    for (size_t i = t->es->n; i-- > 0;) {
+        struct pkg_entry *entry = &t->es->v[i];
 
-    if (o->from && stat(o->from, &st) < 0)
+        if (strcmp(entry->path, path) != 0)
+            continue;
+        if (entry->kind != PKG_ENTRY_LINK && entry->kind != PKG_ENTRY_DIR)
+            entry->mode = mode & 0111 ? 0755 : 0644;
+        return 0;
+    }
+    return rel_fail(e, REL_E_INPUT, 0, "overlay: chmod: there is no %s in the release", path);
+}
+
+/* From a path in the release to another one in it. */
+static int add_link(struct tree *t, const char *path, const char *target, struct rel_err *e)
+{
+    if (!pkg_link_stays(path, target))
+        return rel_fail(e, REL_E_INPUT, 0,
+                        "overlay: the link %s to %s must be relative and stay in the release", path,
+                        target);
+    pkg_entries_add_link(t->es, path, target);
+    return 0;
+}
+
+static int add_file_or_tree(struct tree *t, const struct pkg_overlay *o, struct rel_err *e)
+{
+    struct pkg_add_tree add = {.from = o->from};
+    rel_autofree char *to = NULL;
+    struct stat st;
+
+    if (stat(o->from, &st) < 0)
         return rel_fail(e, REL_E_INPUT, 0, "overlay: %s is not there", o->from);
     if (overlay_target(t, o, S_ISDIR(st.st_mode), &to, e) < 0)
         return -1;
-    if (o->kind == PKG_OVERLAY_MKDIR) {
-        pkg_entries_add_dir(t->es, to);
-        return 0;
-    }
     if (S_ISDIR(st.st_mode)) {
         add.to = to;
         if (o->kind == PKG_OVERLAY_TEMPLATE)
@@ -313,6 +335,24 @@ static int add_overlay(struct tree *t, const struct pkg_overlay *o, struct rel_e
     if (o->kind == PKG_OVERLAY_TEMPLATE)
         return add_template(t, o->from, to, st.st_mode, e);
     pkg_entries_add_file(t->es, to, o->from, st.st_mode);
+    return 0;
+}
+
+static int add_overlay(struct tree *t, const struct pkg_overlay *o, struct rel_err *e)
+{
+    struct pkg_overlay target = *o;
+    rel_autofree char *to = NULL;
+
+    if (o->kind == PKG_OVERLAY_COPY || o->kind == PKG_OVERLAY_TEMPLATE)
+        return add_file_or_tree(t, o, e);
+    target.from = NULL;
+    if (overlay_target(t, &target, false, &to, e) < 0)
+        return -1;
+    if (o->kind == PKG_OVERLAY_CHMOD)
+        return change_mode(t, to, o->mode, e);
+    if (o->kind == PKG_OVERLAY_LINK)
+        return add_link(t, to, o->from, e);
+    pkg_entries_add_dir(t->es, to);
     return 0;
 }
 
@@ -329,6 +369,35 @@ static int add_overlays(struct tree *t, struct rel_err *e)
     for (size_t i = 0; i < t->p->overlay_n; i++)
         if (add_overlay(t, &t->p->overlays[i], e) < 0)
             return -1;
+    return 0;
+}
+
+static bool has_file(const struct pkg_entries *es, const char *path)
+{
+    for (size_t i = es->n; i-- > 0;)
+        if (!strcmp(es->v[i].path, path))
+            return true;
+    return false;
+}
+
+/* Last, because overlays bring the scripts. */
+static int add_hooks(struct tree *t, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("releases/%s/hooks", t->p->vsn);
+    rel_autobuf struct rel_buf out = {0};
+
+    for (size_t i = 0; i < t->p->hook_n; i++) {
+        const struct pkg_hook *h = &t->p->hooks[i];
+        bool script = !strcmp(h->what, "custom") || !strcmp(h->when, "command");
+
+        if (script && !has_file(t->es, h->arg))
+            return rel_fail(e, REL_E_INPUT, 0,
+                            "%s: there is no %s in the release, bring it by an overlay", h->when,
+                            h->arg);
+        rel_buf_addf(&out, "%s %s %s\n", h->when, h->what, h->arg);
+    }
+    if (out.len)
+        add_buf(t, path, &out, 0644);
     return 0;
 }
 
@@ -364,5 +433,5 @@ int pkg_assemble(struct pkg_project *p, const struct pkg_assemble *how, struct p
         return -1;
     if (add_boot_files(&t, e) < 0 || add_settings(&t, e) < 0)
         return -1;
-    return add_overlays(&t, e);
+    return add_overlays(&t, e) < 0 ? -1 : add_hooks(&t, e);
 }

@@ -170,7 +170,16 @@ static int read_env_sh(struct config *c, const json_t *v, struct rel_err *e)
 
 static int read_overlay_one(struct config *c, const char *kind, const json_t *v, struct rel_err *e)
 {
+    static const struct {
+        const char *name;
+        enum pkg_overlay_kind kind;
+    } rows[] = {{"copy", PKG_OVERLAY_COPY},
+                {"template", PKG_OVERLAY_TEMPLATE},
+                {"link", PKG_OVERLAY_LINK},
+                {"chmod", PKG_OVERLAY_CHMOD}};
     struct pkg_overlay o = {.kind = PKG_OVERLAY_MKDIR};
+    size_t row = 0;
+    char *end = NULL;
     const char *from = json_string_value(json_array_get(v, 0));
     const char *to = json_string_value(json_array_get(v, 1));
 
@@ -181,13 +190,23 @@ static int read_overlay_one(struct config *c, const char *kind, const json_t *v,
         pkg_project_add_overlay(c->p, o);
         return 0;
     }
-    if (strcmp(kind, "copy") != 0 && strcmp(kind, "template") != 0)
+    for (; row < sizeof(rows) / sizeof(*rows) && strcmp(rows[row].name, kind) != 0; row++)
+        ;
+    if (row == sizeof(rows) / sizeof(*rows))
         return unknown_key(c, kind, e);
+    o.kind = rows[row].kind;
     if (json_array_size(v) != 2 || !from || !to)
-        return wrong(c, "must have copy and template with [from, to]", e);
-    o.kind = *kind == 'c' ? PKG_OVERLAY_COPY : PKG_OVERLAY_TEMPLATE;
-    o.from = pkg_project_path(c->p, from);
+        return wrong(
+            c, "must have copy, template and link with [from, to], chmod with [mode, path]", e);
     o.to = pkg_project_strf(c->p, "%s", to);
+    if (o.kind == PKG_OVERLAY_CHMOD)
+        o.mode = (unsigned)strtoul(from, &end, 8);
+    else if (o.kind == PKG_OVERLAY_LINK)
+        o.from = pkg_project_strf(c->p, "%s", from);
+    else
+        o.from = pkg_project_path(c->p, from);
+    if (end && (*end || o.mode > 0777))
+        return wrong(c, "must have a mode like \"0755\" for chmod", e);
     pkg_project_add_overlay(c->p, o);
     return 0;
 }
@@ -223,6 +242,61 @@ static int read_bool(struct config *c, const json_t *v, bool *b, struct rel_err 
 static int read_include_erts(struct config *c, const json_t *v, struct rel_err *e)
 {
     return read_bool(c, v, &c->p->include_erts, e);
+}
+
+static bool is_hook(const char *name)
+{
+    static const char *const names[] = {"pre_start", "post_start", "pre_stop", "post_stop",
+                                        "status"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
+static int read_hooks(struct config *c, const json_t *v, struct rel_err *e)
+{
+    const char *name;
+    json_t *list, *script;
+    size_t i;
+
+    if (!json_is_object(v))
+        return wrong(c, "must be an object of lists of scripts", e);
+    json_object_foreach ((json_t *)v, name, list) {
+        struct pkg_hook hook = {.when = name, .what = "custom"};
+
+        if (!is_hook(name))
+            return unknown_key(c, name, e);
+        if (!json_is_array(list))
+            return wrong(c, "must be an object of lists of scripts", e);
+        json_array_foreach (list, i, script) {
+            hook.arg = json_string_value(script);
+            if (!hook.arg)
+                return wrong(c, "must be an object of lists of scripts", e);
+            if (pkg_project_add_hook(c->p, &hook, e) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static int read_commands(struct config *c, const json_t *v, struct rel_err *e)
+{
+    const char *name;
+    json_t *script;
+
+    if (!json_is_object(v))
+        return wrong(c, "must be an object of names and scripts", e);
+    json_object_foreach ((json_t *)v, name, script) {
+        struct pkg_hook hook = {.when = "command", .what = name, .arg = json_string_value(script)};
+
+        if (!hook.arg)
+            return wrong(c, "must be an object of names and scripts", e);
+        if (pkg_project_add_hook(c->p, &hook, e) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int read_bundle_libs(struct config *c, const json_t *v, struct rel_err *e)
@@ -272,13 +346,22 @@ static const struct {
     const char *key;
     int (*read)(struct config *c, const json_t *v, struct rel_err *e);
 } keys[] = {
-    {"$schema", skip_schema},          {"name", read_name},
-    {"version", read_version},         {"applications", read_applications},
-    {"lib_dirs", read_lib_dirs},       {"sys_config", read_sys_config},
-    {"vm_args", read_vm_args},         {"env_sh", read_env_sh},
-    {"overlay", read_overlay},         {"include_erts", read_include_erts},
-    {"strip_beams", read_strip_beams}, {"bundle_libs", read_bundle_libs},
-    {"erts_dir", read_erts_dir},       {"allow", read_allow},
+    {"$schema", skip_schema},
+    {"name", read_name},
+    {"version", read_version},
+    {"applications", read_applications},
+    {"lib_dirs", read_lib_dirs},
+    {"sys_config", read_sys_config},
+    {"vm_args", read_vm_args},
+    {"env_sh", read_env_sh},
+    {"overlay", read_overlay},
+    {"include_erts", read_include_erts},
+    {"strip_beams", read_strip_beams},
+    {"bundle_libs", read_bundle_libs},
+    {"hooks", read_hooks},
+    {"commands", read_commands},
+    {"erts_dir", read_erts_dir},
+    {"allow", read_allow},
 };
 
 static int read_key(struct config *c, const char *key, const json_t *v, struct rel_err *e)

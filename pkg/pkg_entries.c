@@ -124,7 +124,7 @@ static int walk_folder(struct walk *w, const char *rel, int depth, struct rel_er
 /* Does the text of a link at `rel` stay inside, whatever the folder is called? "../../one/priv/x"
  * leads back into one/priv here, but not in the release. A ".." behind a name could start from
  * another link, and is refused when the release is unpacked. */
-static bool stays(const char *rel, const char *target)
+bool pkg_link_stays(const char *rel, const char *target)
 {
     bool in_names = false;
     int depth = 0;
@@ -165,7 +165,7 @@ static int add_as_link(struct walk *w, const char *rel, const char *source, cons
         return rel_fail(e, REL_E_INPUT, 0,
                         "%s is a link to %s, outside of the project; put a copy there instead",
                         source, target);
-    *kept = stays(rel, target) && !leaves(w, source);
+    *kept = pkg_link_stays(rel, target) && !leaves(w, source);
     if (*kept)
         pkg_entries_add_link(w->es, path, target);
     return 0;

@@ -47,6 +47,9 @@ void pkg_entries_add_beam(struct pkg_entries *es, const char *path, const char *
 void pkg_entries_add_bytes(struct pkg_entries *es, const char *path, char *bytes, size_t len,
                            mode_t mode);
 void pkg_entries_add_link(struct pkg_entries *es, const char *path, const char *target);
+/* Does a link of that path in the release, to that target, stay in it, so that it can be unpacked?
+ */
+bool pkg_link_stays(const char *path, const char *target);
 void pkg_entries_add_dir(struct pkg_entries *es, const char *path);
 
 struct pkg_add_tree {

@@ -66,6 +66,20 @@ void pkg_project_add_overlay(struct pkg_project *p, struct pkg_overlay overlay)
     p->overlays[p->overlay_n++] = overlay;
 }
 
+int pkg_project_add_hook(struct pkg_project *p, const struct pkg_hook *hook, struct rel_err *e)
+{
+    struct pkg_hook copy = {.when = pkg_project_strf(p, "%s", hook->when),
+                            .what = pkg_project_strf(p, "%s", hook->what),
+                            .arg = pkg_project_strf(p, "%s", hook->arg)};
+
+    if (!*copy.what || strpbrk(copy.what, " \t\n") || strchr(copy.arg, '\n'))
+        return rel_fail(e, REL_E_INPUT, 0, "%s: '%s' cannot be the name of a hook or a command",
+                        copy.when, copy.what);
+    p->hooks = grown(p, p->hooks, p->hook_n, sizeof(*p->hooks));
+    p->hooks[p->hook_n++] = copy;
+    return 0;
+}
+
 void pkg_project_add_var(struct pkg_project *p, const char *name, const char *value)
 {
     struct pkg_var var = {.name = pkg_project_strf(p, "%s", name),

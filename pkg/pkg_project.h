@@ -11,11 +11,27 @@
 enum pkg_project_kind { PKG_PROJECT_MIX, PKG_PROJECT_REBAR3, PKG_PROJECT_PLAIN };
 const char *pkg_project_kind_name(enum pkg_project_kind kind);
 
-enum pkg_overlay_kind { PKG_OVERLAY_MKDIR, PKG_OVERLAY_COPY, PKG_OVERLAY_TEMPLATE };
+enum pkg_overlay_kind {
+    PKG_OVERLAY_MKDIR,
+    PKG_OVERLAY_COPY,
+    PKG_OVERLAY_TEMPLATE,
+    PKG_OVERLAY_LINK,  /* `to` points at `from`, which is taken as it is written */
+    PKG_OVERLAY_CHMOD, /* `to` gets the mode `mode` */
+};
 struct pkg_overlay {
     enum pkg_overlay_kind kind;
-    const char *from; /* absolute; NULL for mkdir */
+    const char *from; /* absolute; of a link its target; NULL for mkdir and chmod */
     const char *to;   /* in the release; may hold {{variables}} */
+    unsigned mode;    /* of chmod; as everywhere, only whether it can be executed counts */
+};
+
+/* What the launcher does before or behind a command, or as a command of its own. Written into
+ * releases/VSN/hooks, one a line. */
+struct pkg_hook {
+    const char *when; /* "pre_start", "post_start", "pre_stop", "post_stop", "status", "command" */
+    const char *what; /* "custom", "pid", "wait_for_vm_start", "wait_for_process"; of a command its
+                         name */
+    const char *arg;  /* path of a script in the release, ...; "" for none */
 };
 
 /* A value of a template's {{name}}. */
@@ -51,6 +67,8 @@ struct pkg_project {
     bool template_config; /* {{variables}} in sys_config and vm_args are replaced, as relx does */
     struct pkg_overlay *overlays;
     size_t overlay_n;
+    struct pkg_hook *hooks;
+    size_t hook_n;
     struct pkg_strings overlay_dirs; /* laid over the root of the release */
     struct pkg_var *vars;
     size_t var_n;
@@ -75,6 +93,9 @@ char *pkg_project_strf(struct pkg_project *p, const char *fmt, ...) REL_PRINTF(2
 const char *pkg_project_path(struct pkg_project *p, const char *path);
 void pkg_project_add_want(struct pkg_project *p, const char *name, enum pkg_start type);
 void pkg_project_add_overlay(struct pkg_project *p, struct pkg_overlay overlay);
+/* Copies the strings. REL_E_INPUT for what cannot be a line of releases/VSN/hooks. */
+REL_MUST_USE int pkg_project_add_hook(struct pkg_project *p, const struct pkg_hook *hook,
+                                      struct rel_err *e);
 /* An earlier variable of that name is replaced. */
 void pkg_project_add_var(struct pkg_project *p, const char *name, const char *value);
 void pkg_strings_add(struct pkg_project *p, struct pkg_strings *list, const char *s);

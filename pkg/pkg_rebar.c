@@ -240,6 +240,57 @@ static int read_vars(struct rebar *r, struct rel_err *e)
     return 0;
 }
 
+/* {pre_start, [{custom, "hooks/x"}, {pid, "/run/x.pid"}, wait_for_vm_start, ...]}: scripts lie
+ * below bin/. */
+static int read_hook(struct rebar *r, const char *when, const struct pkg_term *t, struct rel_err *e)
+{
+    const char *what = pkg_atom_text(t->kind == PKG_TUPLE ? pkg_at(t, 0) : t);
+    const char *arg = t->kind == PKG_TUPLE ? as_text(r->p, pkg_at(t, 1)) : "";
+    struct pkg_hook hook = {.when = when, .what = what, .arg = arg};
+    bool known = what && arg &&
+                 (!strcmp(what, "custom") || !strcmp(what, "pid") ||
+                  !strcmp(what, "wait_for_vm_start") || !strcmp(what, "wait_for_process"));
+
+    if (what && !strcmp(what, "builtin_status"))
+        return 0; /* what `status` does without a hook */
+    if (!known)
+        return wrong(r, t,
+                     "relx: a hook is {custom, Script}, {pid, File}, wait_for_vm_start or "
+                     "{wait_for_process, Name}",
+                     e);
+    if (!strcmp(what, "custom"))
+        hook.arg = pkg_project_strf(r->p, "bin/%s", arg);
+    return pkg_project_add_hook(r->p, &hook, e);
+}
+
+static int read_hooks(struct rebar *r, struct rel_err *e)
+{
+    static const char *const known[] = {"pre_start", "post_start", "pre_stop", "post_stop",
+                                        "status"};
+    const struct pkg_term *hooks = pkg_at(option(r, "extended_start_script_hooks"), 1);
+    const struct pkg_term *commands = pkg_at(option(r, "extended_start_script_extensions"), 1);
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+        const struct pkg_term *list = pkg_get(hooks, known[i]);
+
+        for (size_t j = 0; j < pkg_len(list); j++)
+            if (read_hook(r, known[i], pkg_at(list, j), e) < 0)
+                return -1;
+    }
+    for (size_t i = 0; i < pkg_len(commands); i++) {
+        const struct pkg_term *t = pkg_at(commands, i);
+        const char *name = as_text(r->p, pkg_at(t, 0)), *script = as_text(r->p, pkg_at(t, 1));
+        struct pkg_hook hook = {.when = "command", .what = name, .arg = ""};
+
+        if (!name || !script)
+            return wrong(r, t, "relx: an extension must be {name, Script}", e);
+        hook.arg = pkg_project_strf(r->p, "bin/%s", script);
+        if (pkg_project_add_hook(r->p, &hook, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int read_overlay_one(struct rebar *r, const struct pkg_term *t, struct rel_err *e)
 {
     const char *kind = pkg_atom_text(pkg_at(t, 0));
@@ -250,11 +301,20 @@ static int read_overlay_one(struct rebar *r, const struct pkg_term *t, struct re
         pkg_project_add_overlay(r->p, o);
         return 0;
     }
+    if (kind && !strcmp(kind, "chmod") && second && pkg_at(t, 1)->kind == PKG_INT) {
+        o = (struct pkg_overlay){.kind = PKG_OVERLAY_CHMOD, .to = second};
+        o.mode = (unsigned)pkg_at(t, 1)->i & 0777;
+        pkg_project_add_overlay(r->p, o);
+        return 0;
+    }
     if (!kind || pkg_len(t) != 3 || !first || !second ||
-        (strcmp(kind, "copy") != 0 && strcmp(kind, "template") != 0))
-        return wrong(r, t, "relx: overlay knows {mkdir, Dir}, {copy, From, To}, {template, ...}",
+        (strcmp(kind, "copy") != 0 && strcmp(kind, "template") != 0 && strcmp(kind, "link") != 0))
+        return wrong(r, t,
+                     "relx: overlay knows {mkdir, Dir}, {copy, From, To}, {link, From, To}, "
+                     "{template, From, To}, {chmod, Mode, File}",
                      e);
-    o.kind = *kind == 'c' ? PKG_OVERLAY_COPY : PKG_OVERLAY_TEMPLATE;
+    /* relx links to the file of the building machine, which the host does not have: it is copied */
+    o.kind = *kind == 't' ? PKG_OVERLAY_TEMPLATE : PKG_OVERLAY_COPY;
     o.from = pkg_project_path(r->p, first);
     o.to = second;
     pkg_project_add_overlay(r->p, o);
@@ -299,7 +359,7 @@ static int read_options(struct rebar *r, struct rel_err *e)
         read_src_option(r, "sys_config_src", &r->p->sys_config, e) < 0 ||
         read_src_option(r, "vm_args_src", &r->p->vm_args, e) < 0)
         return -1;
-    return read_vars(r, e) < 0 ? -1 : read_overlay(r, e);
+    return read_hooks(r, e) < 0 || read_vars(r, e) < 0 ? -1 : read_overlay(r, e);
 }
 
 int pkg_rebar_read(struct pkg_project *p, const char *release, struct rel_err *e)

@@ -65,7 +65,68 @@ The known commands are:
     pid            Prints the operating system PID of the running system
     ping           Prints pong when the running system answers
     version        Prints the release name and version to be booted
+    status         Runs the status hooks of the release; without one as ping
 " >&2
+}
+
+# Each line of the hooks is: when, what, argument. A script is read into this shell, as relx has it, so that it can set
+# variables.
+run_hooks () {
+  [ -f "$REL_VSN_DIR/hooks" ] || return 0
+  HOOK=$1
+  while read -r WHEN WHAT ARG; do
+    [ "$WHEN" = "$HOOK" ] || continue
+    RAN_HOOK=yes
+    case $WHAT in
+      custom)
+        # shellcheck source=/dev/null
+        . "$RELEASE_ROOT/$ARG"
+        ;;
+      pid) "$RELCTL" pid --root "$RELEASE_ROOT" >"$ARG" ;;
+      wait_for_vm_start) "$RELCTL" await --root "$RELEASE_ROOT" ;;
+      wait_for_process)
+        "$RELCTL" rpc --root "$RELEASE_ROOT" "F = fun F(0) -> exit(timeout);
+          F(N) -> case whereis($ARG) of undefined -> timer:sleep(100), F(N - 1); _ -> ok end end, F(300)."
+        ;;
+    esac
+  done <"$REL_VSN_DIR/hooks"
+}
+
+has_hook () {
+  [ -f "$REL_VSN_DIR/hooks" ] || return 1
+  while read -r WHEN WHAT ARG; do
+    [ "$WHEN" != "$1" ] || return 0
+  done <"$REL_VSN_DIR/hooks"
+  return 1
+}
+
+# The hooks behind the start run beside the VM, which takes the place of this shell. They are no child of it, and give
+# up when it has not booted in a minute.
+run_post_start () {
+  [ -z "$RELSUP_GENERATION" ] || return 0 # a candidate may never serve
+  has_hook post_start || return 0
+  ( (
+    "$RELCTL" await --root "$RELEASE_ROOT" >/dev/null && run_hooks post_start
+  ) & )
+}
+
+stop_with_hooks () {
+  run_hooks pre_stop
+  STATUS=0
+  "$RELCTL" stop --root "$RELEASE_ROOT" "$@" || STATUS=$?
+  run_hooks post_stop
+  exit $STATUS
+}
+
+# A command of the release's own, or none.
+run_command () {
+  [ -f "$REL_VSN_DIR/hooks" ] || return 0
+  while read -r WHEN WHAT ARG; do
+    [ "$WHEN,$WHAT" = "command,$RELEASE_COMMAND" ] || continue
+    # shellcheck source=/dev/null
+    . "$RELEASE_ROOT/$ARG"
+    exit
+  done <"$REL_VSN_DIR/hooks"
 }
 
 # Where a VM can work: it lists its working directory, and says so at length if it may not.
@@ -141,7 +202,9 @@ exec_node () {
 start_vm () {
   KIND=$1
   enter_working_dir
+  run_hooks pre_start
   prepare start
+  run_post_start
   if has_elixir; then
     set -- -noshell
     if [ -t 1 ] && [ -t 2 ] && [ -z "$NO_COLOR" ]; then
@@ -241,7 +304,18 @@ eval_in_new_vm () {
 
 [ $# -eq 0 ] || shift
 case $RELEASE_COMMAND in
-  rpc | stop | restart | pid | ping | remote)
+  stop)
+    if has_hook pre_stop || has_hook post_stop; then
+      stop_with_hooks "$@"
+    fi
+    exec "$RELCTL" stop --root "$RELEASE_ROOT" "$@"
+    ;;
+  status)
+    RAN_HOOK=no
+    run_hooks status
+    [ $RAN_HOOK = yes ] || exec "$RELCTL" ping --root "$RELEASE_ROOT" "$@"
+    ;;
+  rpc | restart | pid | ping | remote)
     exec "$RELCTL" "$RELEASE_COMMAND" --root "$RELEASE_ROOT" "$@"
     ;;
   remote_console)
@@ -269,6 +343,7 @@ case $RELEASE_COMMAND in
     usage
     ;;
   *)
+    [ -z "$RELEASE_COMMAND" ] || run_command "$@"
     usage
     [ -z "$RELEASE_COMMAND" ] || echo "$RELEASE_PROG: unknown command '$RELEASE_COMMAND'" >&2
     exit 2
