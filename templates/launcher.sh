@@ -174,6 +174,11 @@ prepare () {
   fi
   eval "$PREPARED"
   export RELEASE_VM_ARGS RELEASE_SYS_CONFIG RELEASE_NODE
+  # Where all is read-only, the application finds a place for its own temporary files, too.
+  if [ -z "$TMPDIR" ] && [ ! -w /tmp ]; then
+    TMPDIR=$RELEASE_TMP
+    export TMPDIR
+  fi
 }
 
 # Starts the VM with the flags that name it in front of the given ones. A peer of relsup gets cookie,
