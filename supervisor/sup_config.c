@@ -162,8 +162,10 @@ static int read_file(struct sup_config *c, const char *file, struct rel_err *e)
     json_t *v;
     size_t len;
 
-    if (rel_read_file(AT_FDCWD, file, FILE_MAX, &text, &len, e) < 0)
+    if (rel_read_file(AT_FDCWD, file, FILE_MAX, &text, &len, e) < 0) {
+        e->code = e->sys == ENOENT || e->sys == EACCES ? REL_E_INPUT : e->code;
         return -1;
+    }
     doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
     if (!doc)
         return rel_fail(e, REL_E_INPUT, 0, "%s:%d:%d: %s", file, error.line, error.column,

@@ -181,15 +181,16 @@ static int take_in(struct incoming *in, const char *release, const struct sup_mu
                    char hex[PKG_SHA256_HEX], struct rel_err *e)
 {
     const char *archive = release;
+    bool folder = rel_is_dir(AT_FDCWD, release);
     rel_autofree char *mark = rel_strf("%s/" PKG_HOME_MARK, in->dir);
     pkg_autokey struct pkg_key *key = NULL;
 
     if (must->key && pkg_key_read_public(must->key, &key, e) < 0)
         return -1;
-    if (verify(release, key, e) < 0)
+    if ((key || !folder) && verify(release, key, e) < 0)
         return -1;
 
-    if (rel_is_dir(AT_FDCWD, release)) {
+    if (folder) {
         pkg_autorelease struct pkg_release *r = NULL;
 
         if (pkg_release_read(release, &r, e) < 0) /* before another folder is packed for nothing */

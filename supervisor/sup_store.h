@@ -30,10 +30,12 @@ struct sup_must {
 /* Brings the tarball or folder `release` in as releases/<vsn>; another build of a version that is
  * there already becomes <vsn>+<8 hex digits of the SHA-256 of its archive>, the same build is found
  * again. *dir is the folder's name, owned by the caller; *added: it is new.
- * A release with a manifest must be what that says; one without (of mix, of relx) is taken as it is
- * unless a key is asked for. That is checked before anything is unpacked, and with a key once more
- * on what was unpacked: `release` may be replaced in between, its signature cannot. Without a key
- * what is put in its place in between comes in unchecked. */
+ * A tarball with a manifest must be what that says; one without (of mix, of relx) is taken as it
+ * is, and so is a folder, in which somebody may have edited a setting. With a key both must have a
+ * manifest that it signed, and be what that says.
+ * That is checked before anything is unpacked, and with a key once more on what was unpacked:
+ * `release` may be replaced in between, its signature cannot. Without a key what is put in its
+ * place in between comes in unchecked. */
 REL_MUST_USE int sup_store_add(const char *home, const char *release, const struct sup_must *must,
                                char **dir, bool *added, struct rel_err *e);
 

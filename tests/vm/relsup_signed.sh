@@ -18,6 +18,10 @@ echo '{"key": "nothing.pub"}' >home/relsup.json
 assert_exit 2 relsup run one.tar.gz --home home
 assert_match 'nothing.pub' "$(cat err)"
 cp ours.pub home/ours.pub
+ln -s nothing.json home/elsewhere && mv home/elsewhere home/relsup.json
+assert_exit 2 relsup run "$one" --home home
+assert_match 'relsup.json' "$(cat err)"
+rm home/relsup.json
 echo '{"key": "ours.pub"}' >home/relsup.json
 assert_exit 2 relsup run "$one" --home home
 assert_match 'it is not signed' "$(cat err)"
