@@ -252,6 +252,10 @@ static int add_manifest(struct pkg_project *p, const struct pkg_build *build,
     pkg_autooutline struct pkg_outline outline = {0};
     rel_autobuf struct rel_buf text = {0}, signature = {0};
 
+    if (pkg_survey_find(survey, path) || pkg_survey_find(survey, signature_path))
+        return rel_fail(e, REL_E_INPUT, 0,
+                        "relpack itself writes %s and relpack.sig, leave them out of the overlay",
+                        path);
     pkg_project_git_state(p, &source.revision, &source.dirty);
     if (pkg_outline_read(survey, &outline, e) < 0 ||
         pkg_manifest_make(survey, &outline, &source, &text, e) < 0 ||

@@ -84,6 +84,9 @@ refused 'others can read' relpack build "$P" --tar --key first.pub --output "$WO
 [ ! -e built ] || fail "built in spite of the key"
 assert_exit 0 relpack build "$P" --tar --key first.key --output "$WORK/built"
 assert_exit 0 relpack verify built/one-1.tar.gz --key first.pub
+cp -R "$P" overlaid && rm -rf overlaid/out && touch overlaid/stray
+echo '{"name": "one", "version": "1", "include_erts": false, "lib_dirs": ["lib"], "overlay": [{"copy": ["stray", "releases/1/relpack.sig"]}]}' >overlaid/relpack.json
+refused 'leave them out of the overlay' relpack build overlaid
 cmp built/one-1.tar.gz signed.tar.gz || fail "signed while it was built it is another file than signed later"
 
 # What lies in a folder against its manifest
