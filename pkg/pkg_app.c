@@ -212,6 +212,7 @@ static int read_app(struct pkg_app *app, const char *file, struct rel_err *e)
     if (!pkg_is_tagged(t, "application", 3) || !pkg_is_atom(t->seq.v[1], NULL) ||
         t->seq.v[2]->kind != PKG_LIST || t->seq.v[2]->seq.tail)
         return rel_fail(e, REL_E_INPUT, 0, "%s:%d: not {application, name, [...]}", file, t->line);
+    app->term = t;
     app->name = pkg_atom_text(t->seq.v[1]);
     if (!app->name || !*app->name || strchr(app->name, '/'))
         return rel_fail(e, REL_E_INPUT, 0, "%s:%d: the application's name is not usable", file,
@@ -229,6 +230,49 @@ int pkg_app_read(const char *file, struct pkg_app **app, struct rel_err *e)
     }
     *app = made;
     return 0;
+}
+
+/* The list without the atoms of `names`; the same one when none is in it. */
+static const struct pkg_term *without(struct pkg_arena *a, const struct pkg_term *list,
+                                      const struct pkg_names *names)
+{
+    struct pkg_list_build kept = {0};
+
+    for (size_t i = 0; i < pkg_len(list); i++) {
+        const char *name = pkg_atom_text(pkg_at(list, i));
+
+        if (!name || !pkg_names_have(names, name))
+            pkg_list_add(a, &kept, pkg_at(list, i));
+    }
+    return kept.n == pkg_len(list) ? list : pkg_list_done(a, &kept);
+}
+
+void pkg_app_leave_out(struct pkg_app *app, const struct pkg_names *apps,
+                       const struct pkg_names *modules)
+{
+    const struct pkg_term *items = pkg_at(app->term, 2);
+    struct pkg_list_build changed = {0};
+    struct rel_err impossible = {0};
+
+    for (size_t i = 0; i < pkg_len(items); i++) {
+        const struct pkg_term *item = pkg_at(items, i), *list = pkg_at(item, 1), *kept = list;
+        const char *key = pkg_atom_text(pkg_at(item, 0));
+
+        if (key && !strcmp(key, "modules"))
+            kept = without(&app->arena, list, modules);
+        else if (key && (!strcmp(key, "applications") || !strcmp(key, "included_applications") ||
+                         !strcmp(key, "optional_applications")))
+            kept = without(&app->arena, list, apps);
+        app->changed |= kept != list;
+        pkg_list_add(&app->arena, &changed,
+                     kept == list ? item : pkg_tuple(&app->arena, 2, pkg_at(item, 0), kept));
+    }
+    if (!app->changed)
+        return;
+    items = pkg_list_done(&app->arena, &changed);
+    app->term = pkg_tuple(&app->arena, 3, pkg_at(app->term, 0), pkg_at(app->term, 1), items);
+    if (read_items(app, items, &impossible) < 0)
+        abort(); /* it was read before with more in it */
 }
 
 void pkg_app_free(struct pkg_app *app)

@@ -17,6 +17,8 @@ struct pkg_names {
  */
 struct pkg_app {
     struct pkg_arena arena;
+    const struct pkg_term *term; /* the whole file */
+    bool changed;                /* by pkg_app_leave_out: `term` is not what lies on disk */
     const char *name, *vsn;
     const char *file; /* as it was named by the caller */
     const char *ebin; /* the folder of `file`: .../ebin; absolute when the lib folder was */
@@ -30,6 +32,10 @@ struct pkg_app {
  * description, modules, registered, applications. */
 REL_MUST_USE int pkg_app_read(const char *file, struct pkg_app **app, struct rel_err *e);
 void pkg_app_free(struct pkg_app *app);
+
+/* As if its .app file named none of these. */
+void pkg_app_leave_out(struct pkg_app *app, const struct pkg_names *apps,
+                       const struct pkg_names *modules);
 
 /* Does it lie in the library folder `dir` under the name NAME-VSN, where a boot script that leaves
  * it there looks for it? (Debian has some without the version, or with another name.) */
@@ -52,6 +58,9 @@ REL_MUST_USE int pkg_lib_open(const char *const *dirs, size_t n, struct pkg_lib 
 void pkg_lib_free(struct pkg_lib *lib);
 void pkg_lib_free_p(struct pkg_lib **lib);
 #define pkg_autolib __attribute__((cleanup(pkg_lib_free_p)))
+
+/* What a release leaves out: no .app file read from now on names it. Both are lent. */
+void pkg_lib_leave_out(struct pkg_lib *lib, struct pkg_names apps, struct pkg_names modules);
 
 /* The application `name`: that of the first folder which has it, in it the highest version; with
  * `vsn` not NULL the first one of exactly that version. *app is lent by `lib`, NULL when there is

@@ -34,10 +34,42 @@ static void add_text(struct tree *t, const char *path, const char *text, size_t 
     add_buf(t, path, &buf, mode);
 }
 
+/* An ebin folder has no folders. `ctx`: the modules that are left out. */
 static bool loadable(const char *rel, void *ctx)
 {
-    (void)ctx;
-    return !strchr(rel, '/'); /* an ebin folder has no folders */
+    const struct pkg_strings *out = ctx;
+    size_t n = strlen(rel);
+
+    for (size_t i = 0; i < out->n; i++)
+        if (n == strlen(out->v[i]) + 5 && !strncmp(rel, out->v[i], n - 5) &&
+            !strcmp(rel + n - 5, ".beam"))
+            return false;
+    return !strchr(rel, '/');
+}
+
+static int add_sources(struct tree *t, const struct pkg_app *app, struct rel_err *e)
+{
+    static const char *const folders[] = {"src", "include"};
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+        rel_autofree char *from = rel_strf("%s/%s", app->dir, folders[i]);
+        rel_autofree char *to = rel_strf("lib/%s-%s/%s", app->name, app->vsn, folders[i]);
+        struct pkg_add_tree add = {.from = from, .to = to};
+
+        if (rel_is_dir(AT_FDCWD, from) && pkg_entries_add_tree(t->es, &add, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The .app file as it was changed by what is left out. */
+static void add_app_file(struct tree *t, const struct pkg_app *app)
+{
+    rel_autofree char *path = rel_strf("lib/%s-%s/ebin/%s.app", app->name, app->vsn, app->name);
+    rel_autobuf struct rel_buf text = {0};
+
+    pkg_term_format_file(app->term, &text);
+    add_buf(t, path, &text, 0644);
 }
 
 static int add_app(struct tree *t, const struct pkg_app *app, struct rel_err *e)
@@ -49,7 +81,8 @@ static int add_app(struct tree *t, const struct pkg_app *app, struct rel_err *e)
                                .to = ebin,
                                .strip_beams = t->p->strip_beams,
                                .keep = t->p->strip_keep.v,
-                               .take = loadable};
+                               .take = loadable,
+                               .ctx = &t->p->exclude_modules};
     /* OTP's own are packed as their distribution links them. */
     const char *const roots[] = {t->p->dir, t->how->otp->root, NULL};
     bool of_otp = !strncmp(app->dir, t->how->otp->root, strlen(t->how->otp->root));
@@ -58,6 +91,10 @@ static int add_app(struct tree *t, const struct pkg_app *app, struct rel_err *e)
     if (!t->p->include_erts && pkg_app_lies_in(app, t->how->otp->lib))
         return 0;
     if (pkg_entries_add_tree(t->es, &add, e) < 0)
+        return -1;
+    if (app->changed)
+        add_app_file(t, app);
+    if (t->p->include_src && !of_otp && add_sources(t, app, e) < 0)
         return -1;
     if (!rel_is_dir(AT_FDCWD, priv_from))
         return 0;

@@ -125,7 +125,11 @@ static int open_lib(struct pkg_project *p, const struct pkg_otp *otp, struct pkg
         more += *more == ':';
     }
     pkg_strings_add(p, &p->lib_dirs, otp->lib);
-    return pkg_lib_open(p->lib_dirs.v, p->lib_dirs.n, lib, e);
+    if (pkg_lib_open(p->lib_dirs.v, p->lib_dirs.n, lib, e) < 0)
+        return -1;
+    pkg_lib_leave_out(*lib, (struct pkg_names){p->exclude_apps.v, p->exclude_apps.n},
+                      (struct pkg_names){p->exclude_modules.v, p->exclude_modules.n});
+    return 0;
 }
 
 /* They become names of folders, of the launcher and of the node. */

@@ -299,14 +299,53 @@ static int read_commands(struct config *c, const json_t *v, struct rel_err *e)
     return 0;
 }
 
+static int read_names(struct config *c, const json_t *v, struct pkg_strings *names,
+                      struct rel_err *e)
+{
+    const json_t *name;
+    size_t i;
+
+    *names = (struct pkg_strings){0};
+    json_array_foreach (v, i, name) {
+        if (!json_is_string(name))
+            return wrong(c, "must be a list of names", e);
+        pkg_strings_add(c->p, names, json_string_value(name));
+    }
+    return json_is_array(v) ? 0 : wrong(c, "must be a list of names", e);
+}
+
+static int read_exclude_apps(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return read_names(c, v, &c->p->exclude_apps, e);
+}
+
+static int read_exclude_modules(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return read_names(c, v, &c->p->exclude_modules, e);
+}
+
+static int read_include_src(struct config *c, const json_t *v, struct rel_err *e)
+{
+    return read_bool(c, v, &c->p->include_src, e);
+}
+
 static int read_bundle_libs(struct config *c, const json_t *v, struct rel_err *e)
 {
     return read_bool(c, v, &c->p->bundle_libs, e);
 }
 
+/* true, false, or {"keep": ["Docs"]}: stripped but for these chunks. */
 static int read_strip_beams(struct config *c, const json_t *v, struct rel_err *e)
 {
-    return read_bool(c, v, &c->p->strip_beams, e);
+    const json_t *keep = json_object_get(v, "keep");
+
+    c->p->strip_keep = (struct pkg_strings){0};
+    if (!json_is_object(v))
+        return read_bool(c, v, &c->p->strip_beams, e);
+    if (!keep || json_object_size(v) != 1)
+        return wrong(c, "must be true, false or {\"keep\": [\"Docs\", ...]}", e);
+    c->p->strip_beams = true;
+    return read_names(c, keep, &c->p->strip_keep, e);
 }
 
 static int read_erts_dir(struct config *c, const json_t *v, struct rel_err *e)
@@ -358,6 +397,9 @@ static const struct {
     {"include_erts", read_include_erts},
     {"strip_beams", read_strip_beams},
     {"bundle_libs", read_bundle_libs},
+    {"exclude_apps", read_exclude_apps},
+    {"exclude_modules", read_exclude_modules},
+    {"include_src", read_include_src},
     {"hooks", read_hooks},
     {"commands", read_commands},
     {"erts_dir", read_erts_dir},

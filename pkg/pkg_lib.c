@@ -21,6 +21,7 @@ struct pkg_lib {
     struct rel_buf searched;
     const char **names;
     size_t name_n;
+    struct pkg_names no_apps, no_modules; /* pkg_lib_leave_out */
 };
 
 static size_t number_len(const char *s)
@@ -172,7 +173,7 @@ void pkg_lib_free_p(struct pkg_lib **lib)
     *lib = NULL;
 }
 
-static int read_entry(struct entry *x, struct rel_err *e)
+static int read_entry(const struct pkg_lib *lib, struct entry *x, struct rel_err *e)
 {
     struct pkg_app *app;
 
@@ -186,6 +187,7 @@ static int read_entry(struct entry *x, struct rel_err *e)
         pkg_app_free(app);
         return -1;
     }
+    pkg_app_leave_out(app, &lib->no_apps, &lib->no_modules);
     x->app = app;
     return 0;
 }
@@ -198,6 +200,12 @@ static bool better(const struct entry *x, const struct entry *best, const char *
     if (!best)
         return true;
     return x->dir == best->dir && pkg_vsn_compare(x->app->vsn, best->app->vsn) > 0;
+}
+
+void pkg_lib_leave_out(struct pkg_lib *lib, struct pkg_names apps, struct pkg_names modules)
+{
+    lib->no_apps = apps;
+    lib->no_modules = modules;
 }
 
 int pkg_lib_find(struct pkg_lib *lib, const char *name, const char *vsn, const struct pkg_app **app,
@@ -217,7 +225,7 @@ int pkg_lib_find(struct pkg_lib *lib, const char *name, const char *vsn, const s
     for (size_t i = low; i < lib->n && !strcmp(lib->v[i].name, name); i++) {
         if (best && (vsn || lib->v[i].dir != best->dir))
             break;
-        if (read_entry(&lib->v[i], e) < 0)
+        if (read_entry(lib, &lib->v[i], e) < 0)
             return -1;
         if (better(&lib->v[i], best, vsn))
             best = &lib->v[i];

@@ -2,11 +2,13 @@
 #include "pkg/pkg_project.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "base/rel_io.h"
 #include "pkg/pkg_run.h"
 
-enum { GIT_MS = 20000 };
+enum { GIT_MS = 20000, VSN_MAX = 4096 };
 
 const char *pkg_project_kind_name(enum pkg_project_kind kind)
 {
@@ -151,6 +153,28 @@ int pkg_project_git_vsn(struct pkg_project *p, enum pkg_git_vsn what, struct rel
     if (vsn)
         p->vsn = vsn;
     return 0;
+}
+
+int pkg_project_read_vsn(struct pkg_project *p, bool command, const char *what, struct rel_err *e)
+{
+    const char *const argv[] = {"sh", "-c", what, NULL};
+    struct pkg_run run = {.argv = argv, .dir = p->dir, .timeout_ms = GIT_MS, .apart = true};
+    rel_autobuf struct rel_buf out = {0};
+    rel_autofree char *text = NULL;
+    const char *from;
+    size_t len;
+
+    if (!what)
+        return rel_fail(e, REL_E_INPUT, 0, "the version must name a file or a command");
+    if (command ? pkg_run(&run, &out, e) < 0
+                : rel_read_file(AT_FDCWD, pkg_project_path(p, what), VSN_MAX, &text, &len, e) < 0) {
+        e->code = REL_E_INPUT;
+        return rel_wrap(e, "the version");
+    }
+    from = text ? text : out.p;
+    from += strspn(from, " \t\r\n");
+    p->vsn = pkg_project_strf(p, "%.*s", (int)strcspn(from, " \t\r\n"), from);
+    return *p->vsn ? 0 : rel_fail(e, REL_E_INPUT, 0, "the version: %s gives none", what);
 }
 
 /* Looked for first, because a process costs more than all else here. */

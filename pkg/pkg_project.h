@@ -75,6 +75,8 @@ struct pkg_project {
     const char *consolidated;                /* folder of consolidated protocols, or NULL */
     const struct pkg_term *config_providers; /* arguments of Config.Provider.boot, or NULL */
     bool include_erts, strip_beams, bundle_libs;
+    struct pkg_strings exclude_apps, exclude_modules; /* left out, also where an .app names them */
+    bool include_src;              /* src and include of the applications that are not OTP's */
     struct pkg_strings strip_keep; /* chunks of BEAM files that stay */
     bool mix_steps;       /* mix has functions to run on the assembled tree (pkg_mix_run_steps) */
     const char *allow;    /* what checks leave out, see pkg_check.h; or NULL */
@@ -105,6 +107,10 @@ void pkg_strings_add(struct pkg_project *p, struct pkg_strings *list, const char
 enum pkg_git_vsn { PKG_GIT_DESCRIBE, PKG_GIT_SHORT, PKG_GIT_LONG };
 REL_MUST_USE int pkg_project_git_vsn(struct pkg_project *p, enum pkg_git_vsn what,
                                      struct rel_err *e);
+
+/* The first line of a file of the project, or of what a command prints. REL_E_INPUT for none. */
+REL_MUST_USE int pkg_project_read_vsn(struct pkg_project *p, bool command, const char *what,
+                                      struct rel_err *e);
 
 /* *revision is that of HEAD, in the arena, where the project lies in a git repository; *dirty: a
  * file that git knows differs from it. Without one, or without git, both stay as they are. */

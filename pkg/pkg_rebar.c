@@ -56,8 +56,13 @@ static int read_vsn(struct rebar *r, const struct pkg_term *t, struct rel_err *e
         return pkg_project_git_vsn(r->p, PKG_GIT_SHORT, e);
     if (what && !strcmp(what, "long"))
         return pkg_project_git_vsn(r->p, PKG_GIT_LONG, e);
+    if (pkg_is_tagged(t, "file", 2) || pkg_is_tagged(t, "cmd", 2))
+        return pkg_project_read_vsn(r->p, pkg_is_tagged(t, "cmd", 2), pkg_chars(pkg_at(t, 1)), e);
     if (!pkg_chars(t))
-        return wrong(r, t, "relx: the version must be a string, git or {git, short}", e);
+        return wrong(r, t,
+                     "relx: the version must be a string, git, {git, short}, {file, File} or "
+                     "{cmd, Command}",
+                     e);
     r->p->vsn = as_text(r->p, t);
     return 0;
 }
@@ -348,8 +353,32 @@ static int read_include_erts(struct rebar *r, struct rel_err *e)
     return 0;
 }
 
+/* Names of applications, or {App, [Module]}. */
+static void read_excluded(struct rebar *r)
+{
+    const struct pkg_term *apps = pkg_at(option(r, "exclude_apps"), 1);
+    const struct pkg_term *modules = pkg_at(option(r, "exclude_modules"), 1);
+
+    for (size_t i = 0; i < pkg_len(apps); i++)
+        if (pkg_atom_text(pkg_at(apps, i)))
+            pkg_strings_add(r->p, &r->p->exclude_apps, pkg_atom_text(pkg_at(apps, i)));
+    for (size_t i = 0; i < pkg_len(modules); i++) {
+        const struct pkg_term *list = pkg_at(pkg_at(modules, i), 1);
+
+        for (size_t j = 0; j < pkg_len(list); j++)
+            if (pkg_atom_text(pkg_at(list, j)))
+                pkg_strings_add(r->p, &r->p->exclude_modules, pkg_atom_text(pkg_at(list, j)));
+    }
+}
+
 static int read_options(struct rebar *r, struct rel_err *e)
 {
+    r->p->include_src = pkg_is_atom(pkg_at(option(r, "include_src"), 1), "true");
+    r->p->strip_beams = !pkg_is_atom(pkg_at(option(r, "debug_info"), 1), "keep");
+    read_excluded(r);
+    if (pkg_is_atom(pkg_at(option(r, "mode"), 1), "minimal"))
+        r->p->include_erts = false;
+
     if (option(r, "config_providers"))
         return wrong(r, option(r, "config_providers"),
                      "relx: config_providers are Elixir's and run in mix projects only", e);

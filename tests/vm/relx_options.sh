@@ -24,7 +24,7 @@ cat >rebar.config <<'ERL'
 ERL
 sed -i "s|/tmp/relpack-no-such-folder|$WORK|" rebar.config
 cat >src/two.app.src <<'ERL'
-{application, two, [{description, "two"}, {vsn, "0.3"}, {registered, []}, {mod, {two, []}}, {applications, [kernel, stdlib]}]}.
+{application, two, [{description, "two"}, {vsn, "0.3"}, {registered, []}, {mod, {two, []}}, {applications, [kernel, stdlib, xmerl]}]}.
 ERL
 cat >src/two.erl <<'ERL'
 -module(two).
@@ -32,6 +32,7 @@ cat >src/two.erl <<'ERL'
 start(_, _) -> {ok, spawn_link(fun() -> register(two_proc, self()), receive stop -> ok end end)}.
 stop(_) -> ok.
 ERL
+printf -- '-module(two_extra).\n-export([f/0]).\nf() -> ok.\n' >src/two_extra.erl
 # relx#953: braces in a default, a default in a default
 cat >config/sys.config.src <<'ERL'
 [{two, [{list, ${LIST:-{1,2,3}}}, {nested, "${NO:-${ALSO:-deep}}"}, {secret, "${SECRET}"}, {literal, "$ {x}"}]}].
@@ -86,6 +87,36 @@ M=$P/_build/relpack/more
 assert_match 'runtime_tools.*tools' "$(tr -d ' \n' <"$M/releases/2.0/more.rel")"
 assert_exit 2 relpack build --release third --no-compile
 assert_match 'there is no release third, but two, more' "$(cat "$WORK/err")"
+
+# Left out, kept and brought along, by relpack.json over rebar.config; the version from a command
+cat >relpack.json <<'JSON'
+{"exclude_apps": ["xmerl", "runtime_tools"], "exclude_modules": ["two_extra"], "include_src": true, "strip_beams": {"keep": ["Dbgi"]},
+ "applications": ["two"], "overlay": [{"link": ["../var", "etc/var"]}, {"mkdir": "var"}, {"copy": ["scripts/greet", "run"]}, {"chmod": ["0755", "run"]}],
+ "commands": {"run": "run"}, "hooks": {}}
+JSON
+cp rebar.config "$WORK/rebar.config"
+cat >rebar.config <<'ERL'
+{erl_opts, [deterministic]}.
+{relx, [{release, {two, {cmd, "echo 1.$((1 + 1))"}}, [two, runtime_tools]}, {debug_info, keep}]}.
+ERL
+assert_exit 0 relpack build --no-compile
+assert_eq 1.2 "$(cut -d ' ' -f 2 "$T/releases/start_erl.data")" "version from a command"
+erl -noshell -eval '
+    {ok, [{application, two, Keys}]} = file:consult("'"$T"'/lib/two-0.3/ebin/two.app"),
+    {applications, [kernel, stdlib]} = lists:keyfind(applications, 1, Keys), {modules, [two]} = lists:keyfind(modules, 1, Keys),
+    {ok, _, Chunks} = beam_lib:all_chunks("'"$T"'/lib/two-0.3/ebin/two.beam"), true = lists:keymember("Dbgi", 1, Chunks),
+    {ok, [{release, _, _, Apps}]} = file:consult("'"$T"'/releases/1.2/two.rel"), [kernel, stdlib, two] = [element(1, A) || A <- Apps],
+    halt().' || fail "what is left out or kept"
+[ ! -e "$T/lib/two-0.3/ebin/two_extra.beam" ] || fail "an excluded module is there"
+[ -f "$T/lib/two-0.3/src/two.erl" ] || fail "no sources"
+assert_eq ../var "$(readlink "$T/etc/var")" "a link in the release"
+assert_eq 755 "$(stat -c %a "$T/run")" "chmod"
+start_bg two "$T/bin/two" start
+wait_until 30 "$T/bin/two" ping
+assert_exit 7 "$T/bin/two" run there
+assert_exit 0 "$T/bin/two" stop
+rm relpack.json
+cp "$WORK/rebar.config" rebar.config
 
 # Wrong ones
 wrong() { # SED PATTERN
