@@ -93,8 +93,7 @@ static void note_json(struct rel_out *out, json_t *object)
     fflush(out->notes);
 }
 
-/* Bytes that are not UTF-8 (a file name, a log line) must not cost the whole message. */
-static json_t *json_text(const char *s)
+json_t *rel_json_text(const char *s)
 {
     json_t *v = json_string(s);
     rel_autofree char *escaped = v ? NULL : rel_escape(s);
@@ -108,10 +107,10 @@ static void note_progress(struct rel_out *out, const char *step, const char *sta
     json_t *o = json_object();
 
     json_object_set_new(o, "type", json_string("progress"));
-    json_object_set_new(o, "step", json_text(step));
+    json_object_set_new(o, "step", rel_json_text(step));
     json_object_set_new(o, "state", json_string(state));
     if (detail)
-        json_object_set_new(o, "detail", json_text(detail));
+        json_object_set_new(o, "detail", rel_json_text(detail));
     if (extra) {
         json_object_update(o, extra);
         json_decref(extra);
@@ -227,7 +226,7 @@ static void note_log(struct rel_out *out, const char *level, const char *colour,
     if (out->face == REL_FACE_JSON) {
         json_t *o = json_pack("{s:s, s:s}", "type", "log", "level", level);
 
-        json_object_set_new(o, "message", json_text(text));
+        json_object_set_new(o, "message", rel_json_text(text));
         note_json(out, o);
         return;
     }
@@ -273,7 +272,7 @@ void rel_out_error(struct rel_out *out, const char *prog, const struct rel_err *
         json_t *o = json_pack("{s:s, s:s, s:i}", "type", "error", "code", rel_code_name(err->code),
                               "exit", (int)rel_code_outcome(err->code));
 
-        json_object_set_new(o, "message", json_text(err->msg));
+        json_object_set_new(o, "message", rel_json_text(err->msg));
         note_json(out, o);
         return;
     }

@@ -38,6 +38,9 @@ struct rel_out {
 
 /* A copy of `text` in which what is no printable UTF-8 is written as \n or \x1b. */
 char *rel_escape(const char *text);
+/* `s` as a JSON string; escaped where it is no UTF-8 (a file name, a log line), because jansson
+ * would drop all that holds it. */
+json_t *rel_json_text(const char *s);
 
 /* Picks the face: json when asked for, terminal when `notes` is one (isatty, TERM is not dumb),
  * plain otherwise. */

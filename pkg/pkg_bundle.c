@@ -13,6 +13,8 @@
 #include "pkg/pkg_elf.h"
 #include "pkg/pkg_run.h"
 
+#define OPENSSL_LEGACY "ossl-modules/legacy.so"
+
 enum { PROGRAM_MS = 60000, LIBRARIES_MAX = 1024 };
 
 /* One program or library that needs others: of the release, or on its way into it. */
@@ -285,6 +287,22 @@ static int locate(const struct bundling *b, const struct native *who, const char
     return 0;
 }
 
+/* OpenSSL loads its older algorithms (MD4, DES, RC4, Blowfish) while it runs, from a folder that
+ * the launcher tells it (OPENSSL_MODULES, openssl-env(7)). */
+static void bring_openssl_modules(struct bundling *b, const struct native *crypto)
+{
+    struct native module = {.bundled = true, .mode = 0644};
+    const char *slash = strrchr(crypto->source, '/');
+    rel_autofree char *source =
+        rel_strf("%.*s/" OPENSSL_LEGACY, (int)(slash - crypto->source), crypto->source);
+
+    if (!fits(source, &crypto->elf, &module.elf))
+        return;
+    module.path = rel_strf("%s/" OPENSSL_LEGACY, b->folder);
+    module.source = rel_steal(&source);
+    add_native(b, &module);
+}
+
 static int bring_library(struct bundling *b, size_t who, const char *name, struct rel_err *e)
 {
     struct native lib = {.bundled = true, .mode = 0644};
@@ -295,6 +313,8 @@ static int bring_library(struct bundling *b, size_t who, const char *name, struc
         return -1;
     lib.path = rel_strf("%s/%s", b->folder, name);
     add_native(b, &lib);
+    if (!strncmp(name, "libcrypto.so.", 13))
+        bring_openssl_modules(b, &lib);
     return 0;
 }
 
@@ -386,7 +406,7 @@ static char *run_path(const struct bundling *b, const struct native *native)
         old += n + (old[n] == ':');
     }
     rel_buf_adds(&path, "$ORIGIN");
-    if (!native->bundled) {
+    if (!native->bundled || strchr(native->path + strlen(b->folder) + 1, '/')) {
         for (const char *slash = strchr(native->path, '/'); slash; slash = strchr(slash + 1, '/'))
             rel_buf_adds(&path, "/..");
         rel_buf_addf(&path, "/%s", b->folder);

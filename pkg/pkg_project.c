@@ -171,7 +171,7 @@ int pkg_project_read_vsn(struct pkg_project *p, bool command, const char *what, 
         e->code = REL_E_INPUT;
         return rel_wrap(e, "the version");
     }
-    from = text ? text : out.p;
+    from = text ? text : out.p ? out.p : "";
     from += strspn(from, " \t\r\n");
     p->vsn = pkg_project_strf(p, "%.*s", (int)strcspn(from, " \t\r\n"), from);
     return *p->vsn ? 0 : rel_fail(e, REL_E_INPUT, 0, "the version: %s gives none", what);

@@ -155,6 +155,11 @@ iex_user () {
 exec_vm () {
   read -r ERTS_VSN _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$ERTS_VSN" ]
   BINDIR=$RELEASE_ROOT/erts-$ERTS_VSN/bin
+  # What OpenSSL loads by name, where its libraries travel along.
+  if [ -z "$OPENSSL_MODULES" ] && [ -d "${BINDIR%/bin}/lib/ossl-modules" ]; then
+    OPENSSL_MODULES=${BINDIR%/bin}/lib/ossl-modules
+    export OPENSSL_MODULES
+  fi
   if [ ! -x "$BINDIR/erlexec" ]; then
     exec erl "$@"
   fi

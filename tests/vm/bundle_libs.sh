@@ -113,10 +113,11 @@ until bin/bare ping >/tmp/out 2>/tmp/err; do
     i=$((i + 1))
     [ $i -lt 3000 ] || exit 9
 done
-bin/bare rpc 'bare:f().' --print && bin/bare stop && wait
+bin/bare rpc 'bare:f().' --print && bin/bare rpc 'crypto:hash(md4, <<>>), ok.' --print && bin/bare stop && wait
 SH
 assert_exit 0 inside bundled /bin/sh /session
 assert_match '41' "$(cat "$WORK/out")"
+assert_match 'ok' "$(cat "$WORK/out")" "an algorithm of OpenSSL's legacy provider"
 
 # What cannot travel along is told with who needs it, and no copy is left behind.
 mkdir "$WORK/tmpdir" "$WORK/other"

@@ -44,7 +44,8 @@ refused 'releases/0.2.0/env.sh has' "$WORK/t"
 tar --sort=name -C t -czf altered.tar.gz .
 refused 'releases/0.2.0/env.sh has' "$WORK/altered.tar.gz"
 assert_eq "shop 0.1.0" "$(http version)" "the old one serves"
-assert_exit 0 relsup upgrade two.tar.gz
+gunzip -c two.tar.gz | zstd -q -o two.tar.zst
+assert_exit 0 relsup upgrade two.tar.zst
 assert_eq "shop 0.2.0" "$(http version)" "the new one serves"
 relsup stop >out
 
