@@ -4,9 +4,9 @@
  *
  * They lie in erts-V/lib: the code server takes the folders of lib/ for applications and mix copies
  * erts-V as a whole, so nobody looks for anything else there. Each file that needs one of them gets
- * a run path relative to itself ($ORIGIN, ld.so(8)), set by patchelf on a copy. What a program opens
- * by name while it runs is not seen, but for OpenSSL's legacy provider; nor is what is for another
- * machine than the VM's. One thread. */
+ * a run path relative to itself ($ORIGIN, ld.so(8)), set by patchelf on a copy. What a program
+ * opens by name while it runs is not seen, but for OpenSSL's legacy provider; nor is what is for
+ * another machine than the VM's. One thread. */
 #ifndef PKG_BUNDLE_H
 #define PKG_BUNDLE_H
 
