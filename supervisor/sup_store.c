@@ -203,7 +203,7 @@ static int take_in(struct incoming *in, const char *release, const struct sup_mu
         pkg_archive_unpack(archive, in->dir, &pkg_unpack_limits_default, NULL, e) < 0)
         return -1;
     if (key && verify(in->dir, key, e) < 0)
-        return -1;
+        return rel_wrap(e, "%s was replaced while it was taken in", release);
     return rel_replace_file(AT_FDCWD, mark, hex, strlen(hex), 0444, e);
 }
 
