@@ -31,10 +31,25 @@ static void end_p(Elf **elf)
 }
 #define autoelf __attribute__((cleanup(end_p)))
 
-/* A string of a string table, or NULL; copied. */
-static char *dup_string(Elf *elf, size_t table, size_t at)
+/* A table of strings: a section's, or where `p` is set these bytes. */
+struct names {
+    Elf *elf;
+    size_t section;
+    const char *p;
+    size_t n;
+};
+
+static const char *name_at(const struct names *names, size_t at)
 {
-    const char *s = elf_strptr(elf, table, at);
+    if (!names->p)
+        return elf_strptr(names->elf, names->section, at);
+    return at < names->n && memchr(names->p + at, 0, names->n - at) ? names->p + at : NULL;
+}
+
+/* A string of a string table, or NULL; copied. */
+static char *dup_name(const struct names *names, size_t at)
+{
+    const char *s = name_at(names, at);
 
     return s && *s && strnlen(s, NAME_MAX_LEN) < NAME_MAX_LEN ? rel_xstrdup(s) : NULL;
 }
@@ -47,9 +62,8 @@ static void set(char **field, char *value)
     *field = value;
 }
 
-static int read_dynamic(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct pkg_elf *out)
+static int read_dynamic(Elf_Data *data, const struct names *names, struct pkg_elf *out)
 {
-    Elf_Data *data = elf_getdata(scn, NULL);
     GElf_Dyn dyn;
     bool runpath = false;
 
@@ -57,12 +71,12 @@ static int read_dynamic(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct pkg_
         if (dyn.d_tag == DT_NULL)
             break;
         if (dyn.d_tag == DT_SONAME)
-            set(&out->soname, dup_string(elf, sh->sh_link, dyn.d_un.d_val));
+            set(&out->soname, dup_name(names, dyn.d_un.d_val));
         if (dyn.d_tag == DT_RUNPATH || (dyn.d_tag == DT_RPATH && !runpath))
-            set(&out->runpath, dup_string(elf, sh->sh_link, dyn.d_un.d_val));
+            set(&out->runpath, dup_name(names, dyn.d_un.d_val));
         runpath |= dyn.d_tag == DT_RUNPATH;
         if (dyn.d_tag == DT_NEEDED) {
-            char *name = dup_string(elf, sh->sh_link, dyn.d_un.d_val);
+            char *name = dup_name(names, dyn.d_un.d_val);
 
             if (!name || out->needed_n == NEEDED_MAX) {
                 free(name);
@@ -97,13 +111,13 @@ static int next_of(int at, uint64_t step)
 }
 
 /* The versions that are asked of one library. */
-static void read_aux(Elf *elf, size_t names, Elf_Data *data, int at, int *budget,
+static void read_aux(Elf_Data *data, const struct names *names, int at, int *budget,
                      struct pkg_elf *out)
 {
     GElf_Vernaux aux;
 
     while (at >= 0 && (*budget)-- > 0 && gelf_getvernaux(data, at, &aux)) {
-        const char *name = elf_strptr(elf, names, aux.vna_name);
+        const char *name = name_at(names, aux.vna_name);
         const char *vsn = name ? glibc_of(name) : NULL;
 
         if (vsn && is_newer(vsn, out->glibc))
@@ -113,14 +127,13 @@ static void read_aux(Elf *elf, size_t names, Elf_Data *data, int at, int *budget
 }
 
 /* What is asked of which library in which version: Elf_Verneed, each with its Elf_Vernaux. */
-static void read_versions(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, struct pkg_elf *out)
+static void read_versions(Elf_Data *data, const struct names *names, struct pkg_elf *out)
 {
-    Elf_Data *data = elf_getdata(scn, NULL);
     int at = 0, budget = VERSIONS_MAX;
     GElf_Verneed need;
 
     while (at >= 0 && data && budget-- > 0 && gelf_getverneed(data, at, &need)) {
-        read_aux(elf, sh->sh_link, data, next_of(at, need.vn_aux), &budget, out);
+        read_aux(data, names, next_of(at, need.vn_aux), &budget, out);
         at = next_of(at, need.vn_next);
     }
 }
@@ -146,24 +159,101 @@ static int read_interp(Elf *elf, const char *data, size_t len, struct pkg_elf *o
     return 0;
 }
 
-/* There is one of each kind; more would only cost time. */
-static int read_sections(Elf *elf, struct pkg_elf *out)
+/* What a section holds. There is one of each kind; more would only cost time. */
+static int read_sections(Elf *elf, bool *dynamic, struct pkg_elf *out)
 {
-    bool dynamic = false, versions = false;
+    bool versions = false;
     Elf_Scn *scn = NULL;
 
+    *dynamic = false;
     for (int i = 0; i < SECTIONS_MAX && (scn = elf_nextscn(elf, scn)); i++) {
+        struct names names = {.elf = elf};
         GElf_Shdr sh;
 
         if (!gelf_getshdr(scn, &sh))
             return -1;
-        if (sh.sh_type == SHT_DYNAMIC && !dynamic && read_dynamic(elf, scn, &sh, out) < 0)
+        names.section = sh.sh_link;
+        if (sh.sh_type == SHT_DYNAMIC && !*dynamic &&
+            read_dynamic(elf_getdata(scn, NULL), &names, out) < 0)
             return -1;
         if (sh.sh_type == SHT_GNU_verneed && !versions)
-            read_versions(elf, scn, &sh, out);
-        dynamic |= sh.sh_type == SHT_DYNAMIC;
+            read_versions(elf_getdata(scn, NULL), &names, out);
+        *dynamic |= sh.sh_type == SHT_DYNAMIC;
         versions |= sh.sh_type == SHT_GNU_verneed;
     }
+    return 0;
+}
+
+/* The part of the file that is loaded at an address, to the end of its segment. */
+static bool find_address(Elf *elf, size_t len, uint64_t address, GElf_Phdr *part)
+{
+    size_t n;
+
+    if (elf_getphdrnum(elf, &n) < 0)
+        return false;
+    for (size_t i = 0; i < n && i < HEADERS_MAX && gelf_getphdr(elf, (int)i, part); i++) {
+        uint64_t skip = address - part->p_vaddr;
+
+        if (part->p_type != PT_LOAD || address < part->p_vaddr || skip >= part->p_filesz ||
+            part->p_offset > len || part->p_filesz > len - part->p_offset)
+            continue;
+        part->p_offset += skip;
+        part->p_filesz -= skip;
+        return true;
+    }
+    return false;
+}
+
+/* The same as the dynamic linker finds it: by addresses. */
+static int read_loaded(Elf *elf, const char *data, size_t len, const GElf_Phdr *segment,
+                       struct pkg_elf *out)
+{
+    Elf_Data *tags =
+        elf_getdata_rawchunk(elf, (int64_t)segment->p_offset, segment->p_filesz, ELF_T_DYN);
+    uint64_t strings = 0, versions = 0, size = 0;
+    struct names names = {.elf = elf};
+    GElf_Phdr part;
+    GElf_Dyn dyn;
+
+    for (int i = 0; i < TAGS_MAX && tags && gelf_getdyn(tags, i, &dyn); i++) {
+        if (dyn.d_tag == DT_NULL)
+            break;
+        if (dyn.d_tag == DT_STRTAB)
+            strings = dyn.d_un.d_ptr;
+        if (dyn.d_tag == DT_STRSZ)
+            size = dyn.d_un.d_val;
+        if (dyn.d_tag == DT_VERNEED)
+            versions = dyn.d_un.d_ptr;
+    }
+    if (!find_address(elf, len, strings, &part))
+        return -1;
+    names.p = data + part.p_offset;
+    names.n = size < part.p_filesz ? size : part.p_filesz;
+    if (read_dynamic(tags, &names, out) < 0)
+        return -1;
+    if (versions && find_address(elf, len, versions, &part))
+        read_versions(elf_getdata_rawchunk(elf, (int64_t)part.p_offset, part.p_filesz, ELF_T_VNEED),
+                      &names, out);
+    return 0;
+}
+
+/* Sections are for linkers and may have been stripped; segments of a file with debug information
+ * alone point nowhere. So the latter are asked only where there are none of the former. */
+static int read_needs(Elf *elf, const char *data, size_t len, struct pkg_elf *out)
+{
+    GElf_Phdr ph;
+    bool done;
+    size_t n;
+
+    if (read_sections(elf, &done, out) < 0)
+        return -1;
+    if (done || elf_getphdrnum(elf, &n) < 0)
+        return 0;
+    for (size_t i = 0; i < n && i < HEADERS_MAX && gelf_getphdr(elf, (int)i, &ph); i++)
+        if (ph.p_type == PT_DYNAMIC && ph.p_filesz)
+            return ph.p_offset > len || ph.p_filesz > len - ph.p_offset
+                       ? -1
+                       : read_loaded(elf, data, len, &ph, out);
     return 0;
 }
 
@@ -186,7 +276,7 @@ int pkg_elf_parse(const void *data, size_t len, const char *name, struct pkg_elf
     made.big_endian = head.e_ident[EI_DATA] == ELFDATA2MSB;
     if (head.e_phoff > len || head.e_shoff > len)
         return broken(name, "it is cut short", e);
-    if (read_interp(file, data, len, &made) < 0 || read_sections(file, &made) < 0)
+    if (read_interp(file, data, len, &made) < 0 || read_needs(file, data, len, &made) < 0)
         return broken(name, "its tables are wrong", e);
     made.shared = head.e_type == ET_DYN && !made.interp;
     *elf = made;

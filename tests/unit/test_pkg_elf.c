@@ -92,6 +92,8 @@ static void small_ones(void **state)
         {"versions", "2.12", NULL, NULL, EM_X86_64, 64},
         {"packed-relocations", "2.36", NULL, NULL, EM_X86_64, 64},
         {"big-endian", "2.12", NULL, NULL, EM_S390, 64},
+        {"no-sections", "2.12", NULL, NULL, EM_X86_64, 64},
+        {"no-sections-big-endian", "2.12", NULL, NULL, EM_S390, 64},
         {"32-bits", "2.9", "libuse.so.1", "$ORIGIN/own", EM_386, 32},
     };
 
