@@ -33,16 +33,43 @@ static const char *mark_of(enum pkg_change change)
     return marks[change];
 }
 
+/* Harmless on a terminal; in Markdown with its marks quoted, because a name comes from an archive
+ * and a "<" or "_" of it must not become markup. */
+static char *shown(const struct page *p, const char *raw)
+{
+    rel_autofree char *text = rel_escape(raw);
+    rel_autobuf struct rel_buf out = {0};
+
+    for (const char *c = text; *c; c++) {
+        if (p->markdown && strchr("\\`*_<>[]|#&", *c))
+            rel_buf_adds(&out, "\\");
+        rel_buf_add(&out, c, 1);
+    }
+    return out.p ? rel_buf_take(&out) : rel_xstrdup("");
+}
+
+static char *shown_as_code(const char *raw)
+{
+    rel_autofree char *text = rel_escape(raw);
+
+    return rel_strf("`%s`", text);
+}
+
+static char *shown_name(const struct page *p, const char *raw)
+{
+    return p->markdown && !strchr(raw, '`') ? shown_as_code(raw) : shown(p, raw);
+}
+
 static void add_item(struct page *p, const struct pkg_diff_item *item, int width)
 {
     rel_autofree char *raw = item->group && !strchr(item->name, '/')
                                  ? rel_strf("%s (%s)", item->name, item->group)
                                  : rel_xstrdup(item->name);
-    rel_autofree char *name = rel_escape(raw);
-    rel_autofree char *detail = rel_escape(item->detail ? item->detail : "");
+    rel_autofree char *name = shown_name(p, raw);
+    rel_autofree char *detail = shown(p, item->detail ? item->detail : "");
 
     if (p->markdown)
-        rel_buf_addf(&p->text, "- %s `%s`%s%s\n", pkg_change_name(item->change), name,
+        rel_buf_addf(&p->text, "- %s %s%s%s\n", pkg_change_name(item->change), name,
                      item->detail ? " " : "", detail);
     else if (item->detail)
         rel_buf_addf(&p->text, "  %s %-*s  %s\n", mark_of(item->change), width, name, detail);
@@ -88,7 +115,7 @@ static void add_section(struct page *p, const struct pkg_diff *d, enum pkg_diff_
 static void add_reasons(struct page *p, char *const *list, size_t n)
 {
     for (size_t i = 0; i < n && (i < 5 || p->all); i++) {
-        rel_autofree char *reason = rel_escape(list[i]);
+        rel_autofree char *reason = shown(p, list[i]);
 
         rel_buf_addf(&p->text, p->markdown ? "  - %s\n" : "         %s\n", reason);
     }
@@ -114,15 +141,22 @@ static void add_ways(struct page *p, const struct pkg_diff *d)
     add_way(p, "hot", "relsup upgrade --hot", d->not_hot, d->not_hot_n);
     add_way(p, "swap", "relsup upgrade", d->not_swap, d->not_swap_n);
     add_way(p, "cold", "stop the old one, start the new one", NULL, 0);
-    for (size_t i = 0; i < d->note_n; i++)
-        rel_buf_addf(&p->text, p->markdown ? "\n_%s_\n" : "  note: %s\n", d->notes[i]);
+    if (d->note_n)
+        rel_buf_adds(&p->text, p->markdown ? "\n**notes**\n\n" : "\nnotes\n");
+    for (size_t i = 0; i < d->note_n; i++) {
+        rel_autofree char *note = shown(p, d->notes[i]);
+
+        rel_buf_addf(&p->text, p->markdown ? "- %s\n" : "  %s\n", note);
+    }
 }
 
 static void make_page(struct page *p, const struct pkg_outline *old, const struct pkg_outline *new,
                       const struct pkg_diff *d)
 {
-    rel_buf_addf(&p->text, p->markdown ? "### %s %s -> %s\n" : "%s %s -> %s\n", new->name, old->vsn,
-                 new->vsn);
+    rel_autofree char *name = shown(p, new->name), *from = shown(p, old->vsn);
+    rel_autofree char *to = shown(p, new->vsn);
+
+    rel_buf_addf(&p->text, p->markdown ? "### %s %s -> %s\n" : "%s %s -> %s\n", name, from, to);
     if (!d->n) {
         rel_buf_adds(&p->text, p->markdown ? "\nno difference\n" : "no difference\n");
         return;
@@ -137,7 +171,7 @@ static json_t *list_object(char *const *list, size_t n)
     json_t *v = json_array();
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(v, json_string(list[i]));
+        json_array_append_new(v, rel_json_text(list[i]));
     return v;
 }
 
@@ -145,20 +179,29 @@ static json_t *section_object(const struct pkg_diff *d, enum pkg_diff_section se
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < d->n; i++)
-        if (d->v[i].section == section)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:s*, s:s*}", "name", d->v[i].name,
-                                                  "change", pkg_change_name(d->v[i].change),
-                                                  "application", d->v[i].group, "detail",
-                                                  d->v[i].detail));
+    for (size_t i = 0; i < d->n; i++) {
+        const struct pkg_diff_item *item = &d->v[i];
+        json_t *v;
+
+        if (item->section != section)
+            continue;
+        v = json_pack("{s:o, s:s}", "name", rel_json_text(item->name), "change",
+                      pkg_change_name(item->change));
+        if (item->group)
+            json_object_set_new(v, "application", rel_json_text(item->group));
+        if (item->detail)
+            json_object_set_new(v, "detail", rel_json_text(item->detail));
+        json_array_append_new(list, v);
+    }
     return list;
 }
 
 static json_t *diff_object(const struct pkg_outline *old, const struct pkg_outline *new,
                            const struct pkg_diff *d)
 {
-    json_t *doc = json_pack("{s:s, s:s, s:s, s:b}", "name", new->name, "old", old->vsn, "new",
-                            new->vsn, "differ", d->n > 0);
+    json_t *doc =
+        json_pack("{s:o, s:o, s:o, s:b}", "name", rel_json_text(new->name), "old",
+                  rel_json_text(old->vsn), "new", rel_json_text(new->vsn), "differ", d->n > 0);
 
     for (int section = 0; section < PKG_DIFF_SECTIONS; section++)
         json_object_set_new(doc, pkg_diff_key((enum pkg_diff_section)section),

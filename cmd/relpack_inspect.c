@@ -117,15 +117,17 @@ static json_t *libraries_of(const struct view *v)
         const struct pkg_elf *elf = v->s->v[i].elf;
 
         for (size_t j = 0; elf && j < elf->needed_n; j++) {
-            json_t *who = json_object_get(libraries, elf->needed[j]);
+            /* jansson frees what it cannot file under a key that is no UTF-8. */
+            rel_autofree char *name = rel_escape(elf->needed[j]);
+            json_t *who = json_object_get(libraries, name);
 
             if (!who && pkg_manifest_brings(v->s, elf->needed[j]))
                 continue;
             if (!who) {
                 who = json_array();
-                json_object_set_new(libraries, elf->needed[j], who);
+                json_object_set_new(libraries, name, who);
             }
-            json_array_append_new(who, json_string(v->s->v[i].path));
+            json_array_append_new(who, rel_json_text(v->s->v[i].path));
         }
     }
     return libraries;
@@ -138,7 +140,7 @@ static json_t *native_of(const struct view *v)
 
     for (size_t i = 0; i < v->s->n; i++)
         if (v->s->v[i].elf && pkg_outline_app_of(v->o, v->s->v[i].path))
-            json_array_append_new(list, json_string(v->s->v[i].path));
+            json_array_append_new(list, rel_json_text(v->s->v[i].path));
     return list;
 }
 
@@ -147,13 +149,14 @@ static json_t *settings_of(const struct view *v)
     json_t *apps = json_object();
 
     for (size_t i = 0; i < v->settings.n; i++) {
-        json_t *keys = json_object_get(apps, v->settings.v[i].app);
+        rel_autofree char *app = rel_escape(v->settings.v[i].app);
+        json_t *keys = json_object_get(apps, app);
 
         if (!keys) {
             keys = json_array();
-            json_object_set_new(apps, v->settings.v[i].app, keys);
+            json_object_set_new(apps, app, keys);
         }
-        json_array_append_new(keys, json_string(v->settings.v[i].key));
+        json_array_append_new(keys, rel_json_text(v->settings.v[i].key));
     }
     return apps;
 }
@@ -168,7 +171,7 @@ static json_t *flags_of(const struct view *v)
         rel_autofree char *text =
             rel_strf("%s%s%s", f->name, shown ? " " : "", shown ? f->args : "");
 
-        json_array_append_new(list, json_string(text));
+        json_array_append_new(list, rel_json_text(text));
     }
     return list;
 }
@@ -181,10 +184,10 @@ static json_t *apps_of(const struct view *v)
         const struct pkg_outline_app *app = &v->o->apps[i];
 
         json_array_append_new(
-            list,
-            json_pack("{s:s, s:s, s:s, s:b, s:I, s:I}", "name", app->name, "version", app->vsn,
-                      "start", pkg_start_name(app->start), "included", app->dir != NULL, "modules",
-                      (json_int_t)app->module_n, "bytes", (json_int_t)app->bytes));
+            list, json_pack("{s:o, s:o, s:s, s:b, s:I, s:I}", "name", rel_json_text(app->name),
+                            "version", rel_json_text(app->vsn), "start", pkg_start_name(app->start),
+                            "included", app->dir != NULL, "modules", (json_int_t)app->module_n,
+                            "bytes", (json_int_t)app->bytes));
     }
     return list;
 }
@@ -195,27 +198,28 @@ static json_t *make_doc(const struct view *v)
     rel_autobuf struct rel_buf machine = {0};
     pkg_automanifest struct pkg_manifest m = {0};
     rel_autofree char *manifest = manifest_state(v, &m), *signature = signature_state(v);
-    json_t *doc = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:b}", "name", v->o->name, "version",
-                            v->o->vsn, "made_by", kind_name(v->o->kind), "files",
-                            (json_int_t)v->file_n, "bytes", (json_int_t)v->bytes, "erts",
-                            v->o->erts_vsn, "erts_included", v->o->erts_dir != NULL);
+    json_t *doc =
+        json_pack("{s:o, s:o, s:s, s:I, s:I, s:o, s:b}", "name", rel_json_text(v->o->name),
+                  "version", rel_json_text(v->o->vsn), "made_by", kind_name(v->o->kind), "files",
+                  (json_int_t)v->file_n, "bytes", (json_int_t)v->bytes, "erts",
+                  rel_json_text(v->o->erts_vsn), "erts_included", v->o->erts_dir != NULL);
 
     if (v->packed)
         json_object_set_new(doc, "packed_bytes", json_integer((json_int_t)v->packed));
-    json_object_set_new(doc, "otp", v->o->otp ? json_string(v->o->otp) : json_null());
+    json_object_set_new(doc, "otp", v->o->otp ? rel_json_text(v->o->otp) : json_null());
     if (v->o->elixir)
-        json_object_set_new(doc, "elixir", json_string(version_of(v->o, "elixir")));
+        json_object_set_new(doc, "elixir", rel_json_text(version_of(v->o, "elixir")));
     if (pkg_manifest_machine(v->s, &machine))
-        json_object_set_new(doc, "machine", json_string(machine.p));
+        json_object_set_new(doc, "machine", rel_json_text(machine.p));
     if (m.revision)
-        json_object_set_new(doc, "revision", json_string(m.revision));
+        json_object_set_new(doc, "revision", rel_json_text(m.revision));
     json_object_set_new(doc, "glibc", glibc_of(v) ? json_string(glibc_of(v)) : json_null());
     json_object_set_new(doc, "libraries", libraries_of(v));
     json_object_set_new(doc, "native", native_of(v));
     json_object_set_new(doc, "sys_config", settings_of(v));
     json_object_set_new(doc, "vm_args", flags_of(v));
     json_object_set_new(doc, "runtime_exs", json_boolean(v->o->runtime_exs));
-    json_object_set_new(doc, "manifest", manifest ? json_string(manifest) : json_null());
+    json_object_set_new(doc, "manifest", manifest ? rel_json_text(manifest) : json_null());
     json_object_set_new(doc, "signature", signature ? json_string(signature) : json_null());
     json_object_set_new(doc, "applications", apps_of(v));
     return doc;
@@ -250,13 +254,29 @@ static void add_words(struct rel_buf *out, const char *name, const json_t *list)
     rel_buf_adds(out, "\n");
 }
 
-static void add_libraries(struct rel_buf *out, const json_t *libraries)
+/* "libsqlite3.so.0 (sqlite3)": of which only one application is the reason. */
+static json_t *library_for(const struct view *v, const char *name, const json_t *who)
+{
+    const struct pkg_outline_app *app = NULL, *other;
+    const json_t *path;
+    size_t i;
+
+    json_array_foreach (who, i, path) {
+        other = pkg_outline_app_of(v->o, json_string_value(path));
+        if (!other || (app && app != other))
+            return json_string(name);
+        app = other;
+    }
+    return app ? json_sprintf("%s (%s)", name, app->name) : json_string(name);
+}
+
+static void add_libraries(struct rel_buf *out, const struct view *v, const json_t *libraries)
 {
     const char *name;
     json_t *who, *names = json_array();
 
     json_object_foreach ((json_t *)libraries, name, who)
-        json_array_append_new(names, json_string(name));
+        json_array_append_new(names, library_for(v, name, who));
     add_words(out, "needs", names);
     json_decref(names);
 }
@@ -280,12 +300,12 @@ static void add_settings(struct rel_buf *out, const struct view *v, const json_t
 
 static void add_app(struct rel_buf *out, const struct pkg_outline_app *app)
 {
+    rel_autofree char *name = rel_escape(app->name), *vsn = rel_escape(app->vsn);
     char size[16];
 
     human(app->bytes, size);
-    rel_buf_addf(out, "  %-20s %-12s %-10s %7zu  %8s%s\n", app->name, app->vsn,
-                 pkg_start_name(app->start), app->module_n, app->dir ? size : "",
-                 app->dir ? "" : "not in the release");
+    rel_buf_addf(out, "  %-20s %-12s %-10s %7zu  %8s%s\n", name, vsn, pkg_start_name(app->start),
+                 app->module_n, app->dir ? size : "", app->dir ? "" : "not in the release");
 }
 
 static void add_apps(struct rel_buf *out, const struct view *v)
@@ -320,7 +340,7 @@ static void make_page(struct rel_buf *out, const struct view *v, const json_t *d
     const char *signature = json_string_value(json_object_get(doc, "signature"));
     const char *glibc = json_string_value(json_object_get(doc, "glibc"));
     const char *revision = json_string_value(json_object_get(doc, "revision"));
-    rel_autofree char *runtime = NULL, *size = NULL;
+    rel_autofree char *runtime = NULL, *size = NULL, *name = NULL, *vsn = NULL;
     char packed[16], bytes[16];
 
     human(v->packed, packed);
@@ -331,7 +351,9 @@ static void make_page(struct rel_buf *out, const struct view *v, const json_t *d
                        v->o->otp ? v->o->otp : "", v->o->elixir ? ", Elixir " : "",
                        v->o->elixir ? version_of(v->o, "elixir") : "",
                        v->o->erts_dir ? "" : " (of the host)", "");
-    rel_buf_addf(out, "%s %s, made by %s\n\n", v->o->name, v->o->vsn, kind_name(v->o->kind));
+    name = rel_escape(v->o->name);
+    vsn = rel_escape(v->o->vsn);
+    rel_buf_addf(out, "%s %s, made by %s\n\n", name, vsn, kind_name(v->o->kind));
     add_row(out, "size", size);
     add_row(out, "runtime", runtime);
     if (machine)
@@ -340,7 +362,7 @@ static void make_page(struct rel_buf *out, const struct view *v, const json_t *d
         add_row(out, "git", revision);
     if (glibc)
         add_row(out, "needs glibc", glibc);
-    add_libraries(out, json_object_get(doc, "libraries"));
+    add_libraries(out, v, json_object_get(doc, "libraries"));
     add_words(out, "native code", json_object_get(doc, "native"));
     add_settings(out, v, doc);
     add_row(out, "manifest", manifest ? manifest : "none");

@@ -33,14 +33,17 @@ static size_t count_keys(const struct pkg_term *config)
     return n;
 }
 
-/* [{App, [{Key, Value}]}]; names of further files among them are no settings. */
+/* [{App, [{Key, Value}]} | "further file"]; such a file stands as a key of "sys.config". */
 static void read_config(struct pkg_settings *s, const struct pkg_term *config)
 {
-    s->v = pkg_arena_alloc(&s->arena, (count_keys(config) + 1) * sizeof(*s->v));
+    s->v = pkg_arena_alloc(&s->arena, (count_keys(config) + pkg_len(config) + 1) * sizeof(*s->v));
     for (size_t i = 0; i < pkg_len(config); i++) {
+        const char *file = pkg_chars(pkg_at(config, i));
         const char *app = pkg_atom_text(pkg_at(pkg_at(config, i), 0));
         const struct pkg_term *keys = pkg_at(pkg_at(config, i), 1);
 
+        if (file)
+            s->v[s->n++] = (struct pkg_setting){.app = "sys.config", .key = file};
         for (size_t j = 0; app && j < pkg_len(keys); j++) {
             const struct pkg_term *pair = pkg_at(keys, j);
             const char *key = pkg_atom_text(pkg_at(pair, 0));

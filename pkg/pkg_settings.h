@@ -8,7 +8,7 @@
 
 struct pkg_setting {
     const char *app, *key;
-    const struct pkg_term *value;
+    const struct pkg_term *value; /* or NULL: the key stands alone */
 };
 
 struct pkg_flag {

@@ -30,9 +30,9 @@ struct pkg_module_facts {
 
 struct pkg_file {
     enum pkg_file_kind kind;
+    mode_t mode; /* permission bits */
     char *path;
     char *target; /* of a link */
-    mode_t mode;  /* permission bits */
     uint64_t size;
     unsigned char sha256[32];        /* of the content; of a link: of its target */
     struct pkg_module_facts *module; /* a BEAM file, or NULL */
