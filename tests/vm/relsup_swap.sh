@@ -46,7 +46,7 @@ tar -C "$RELPACK_SOURCE" -czf "$WORK/other.tar.gz" README.md
 assert_exit 2 relsup upgrade "$WORK/other.tar.gz"
 assert_exit 3 relsup upgrade "$dies"
 assert_match 'the old one serves' "$(cat "$WORK/err")"
-assert_exit 3 relsup upgrade "$deaf" --boot 6s
+assert_exit 3 relsup upgrade "$deaf" --boot 15s
 assert_match 'does not listen on' "$(cat "$WORK/err")"
 assert_eq "$first" "$(relsup pid)" "the first peer still serves"
 answers "shop 0.1.0" || fail "the old one does not answer"
