@@ -61,33 +61,86 @@ static bool is_flag(const char *word)
     return *word == '+' || (*word == '-' && word[1] && strchr("0123456789", word[1]) == NULL);
 }
 
-/* Words; what follows '#' is a comment (erlexec.c:read_args_file). A flag and what follows it is
- * one setting. */
+/* The next word of *at, its marks taken away in place, as erlexec reads an -args_file: quotes hold
+ * until their like, a backslash outside of them quotes one character, '#' outside of them begins a
+ * comment, also within a word [tried on OTP 25]. NULL at the end. */
+static char *next_word(char **at)
+{
+    char *from = *at, *word, *to;
+
+    while (*from && strchr(" \t\r\n#", *from))
+        from += *from == '#' ? strcspn(from, "\n") : 1;
+    if (!*from)
+        return NULL;
+    word = to = from;
+    while (*from && !strchr(" \t\r\n#", *from)) {
+        char quote = *from;
+        size_t n;
+
+        if (quote == '"' || quote == '\'') {
+            const char *end = strchr(++from, quote);
+
+            n = end ? (size_t)(end - from) : strlen(from);
+            memmove(to, from, n);
+            from += n + (end != NULL);
+        } else {
+            from += quote == '\\' && from[1];
+            *to = *from++;
+            n = 1;
+        }
+        to += n;
+    }
+    from += *from == '#' ? strcspn(from, "\n") : *from != 0;
+    *to = '\0';
+    *at = from;
+    return word;
+}
+
+/* How many words belong to the flag whatever they look like: a value may begin with "+". */
+static size_t words_of(const char *flag)
+{
+    return !strcmp(flag, "-env") ? 2 : !strcmp(flag, "-extra") ? SIZE_MAX : 0;
+}
+
+/* "--password=x" is named without its value. */
+static struct pkg_flag *add_flag(struct pkg_settings *s, const char *word)
+{
+    struct pkg_flag *flag = &s->flags[s->flag_n++];
+    size_t n = strcspn(word, "=");
+
+    *flag = (struct pkg_flag){.name = pkg_arena_strndup(&s->arena, word, n),
+                              .args = word[n] ? word + n + 1 : ""};
+    return flag;
+}
+
+static void end_flag(struct pkg_settings *s, struct pkg_flag *flag, struct rel_buf *args)
+{
+    if (flag && args->len)
+        flag->args = pkg_arena_strndup(&s->arena, args->p, args->len);
+    args->len = 0;
+}
+
+/* A flag and what follows it is one setting. */
 static void read_flags(struct pkg_settings *s, const char *text)
 {
-    size_t len = strlen(text);
-    char *copy = pkg_arena_strndup(&s->arena, text, len), *rest = NULL;
+    size_t len = strlen(text), own = 0;
+    char *copy = pkg_arena_strndup(&s->arena, text, len);
+    rel_autobuf struct rel_buf args = {0};
     struct pkg_flag *flag = NULL;
 
-    for (char *line = copy; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        for (char *c = line; *c && *c != '\n'; c++)
-            if (*c == '#')
-                memset(c, ' ', strcspn(c, "\n"));
-    }
     s->flags = pkg_arena_alloc(&s->arena, (len / 2 + 1) * sizeof(*s->flags));
-    for (char *word = strtok_r(copy, " \t\r\n", &rest); word;
-         word = strtok_r(NULL, " \t\r\n", &rest)) {
-        rel_autofree char *args = NULL;
-
-        if (is_flag(word) || !flag) {
-            flag = &s->flags[s->flag_n++];
-            *flag = (struct pkg_flag){.name = word, .args = ""};
+    for (char *word = next_word(&copy); word; word = next_word(&copy)) {
+        if (!flag || (!own && is_flag(word))) {
+            end_flag(s, flag, &args);
+            flag = add_flag(s, word);
+            own = words_of(flag->name);
+            rel_buf_adds(&args, flag->args);
             continue;
         }
-        args = rel_strf("%s%s%s", flag->args, *flag->args ? " " : "", word);
-        flag->args = pkg_arena_strndup(&s->arena, args, strlen(args));
+        own -= own > 0;
+        rel_buf_addf(&args, "%s%s", args.len ? " " : "", word);
     }
+    end_flag(s, flag, &args);
     qsort(s->flags, s->flag_n, sizeof(*s->flags), by_flag);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/rel_io.h"
 #include "pkg/pkg_diff.h"
+#include "pkg/pkg_settings.h"
 
 enum { FILES = 16 };
 
@@ -249,6 +250,45 @@ static void settings(void **state)
     assert_int_equal(d.not_hot_n, 0);
 }
 
+/* Words are those of erlexec, and what may be a secret is never a name. */
+static void flags(void **state)
+{
+    static const char text[] = "-env A +hunter2 -env B \"-x # hunter2\" # +Q 1\n"
+                               "+S 4:4#no\n-name 'a b'c\\ d -mnesia --pw=hunter2 -extra -a +b";
+    struct pkg_file file = {.path = (char *)"releases/1/vm.args", .text = (char *)text};
+    pkg_autosettings struct pkg_settings s = {0};
+
+    (void)state;
+    pkg_settings_read(NULL, &file, &s);
+    assert_int_equal(s.flag_n, 7);
+    assert_string_equal(s.flags[0].name, "+S");
+    assert_string_equal(s.flags[0].args, "4:4");
+    assert_string_equal(s.flags[1].name, "--pw");
+    assert_string_equal(s.flags[1].args, "hunter2");
+    assert_string_equal(s.flags[2].name, "-env");
+    assert_string_equal(s.flags[2].args, "A +hunter2");
+    assert_string_equal(s.flags[3].args, "B -x # hunter2");
+    assert_string_equal(s.flags[4].name, "-extra");
+    assert_string_equal(s.flags[4].args, "-a +b");
+    assert_string_equal(s.flags[6].name, "-name");
+    assert_string_equal(s.flags[6].args, "a bc d");
+}
+
+static void odd_flags(void **state)
+{
+    static const char *const texts[] = {"",    "#",    "\\",     "\"",  "'a",
+                                        "a\\", "\"\"", "# x\n#", "+\"", "-"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        struct pkg_file file = {.path = (char *)"vm.args", .text = (char *)(uintptr_t)texts[i]};
+        pkg_autosettings struct pkg_settings s = {0};
+
+        pkg_settings_read(NULL, &file, &s);
+        assert_in_range(s.flag_n, 0, 1);
+    }
+}
+
 /* A template that is no term yet is another one or not, and never "no difference" when it is. */
 static void a_template(void **state)
 {
@@ -304,10 +344,16 @@ static void other_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_ones),          cmocka_unit_test(modules),
-        cmocka_unit_test(what_keeps_hot_away), cmocka_unit_test(the_runtime_and_the_name),
-        cmocka_unit_test(applications),        cmocka_unit_test(settings),
-        cmocka_unit_test(a_template),          cmocka_unit_test(other_files),
+        cmocka_unit_test(equal_ones),
+        cmocka_unit_test(modules),
+        cmocka_unit_test(what_keeps_hot_away),
+        cmocka_unit_test(the_runtime_and_the_name),
+        cmocka_unit_test(applications),
+        cmocka_unit_test(settings),
+        cmocka_unit_test(flags),
+        cmocka_unit_test(odd_flags),
+        cmocka_unit_test(a_template),
+        cmocka_unit_test(other_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,37 @@ assert_match '\+P  12345' "$(cat out)"
 assert_match '\+ -setcookie' "$(cat out)"
 grep -q hunter2 out && fail "a value is shown"
 
+# What starts the release, beside its settings, and what is no term yet: a template that differs is a difference.
+printf '# more\n' >>u/releases/0.1.0/env.sh
+assert_exit 0 relpack diff t u
+assert_match '~ env.sh' "$(cat out)"
+assert_match 'env.sh is read at boot only' "$(cat out)"
+rm -rf v w && cp -a t v && cp -a t w
+# shellcheck disable=SC2016  # a variable of the template
+printf '[{shop,[{port,${PORT}}]}].\n' >v/releases/0.1.0/sys.config
+# shellcheck disable=SC2016
+printf '[{shop,[{port,${OTHER}}]}].\n' >w/releases/0.1.0/sys.config
+assert_exit 1 relpack diff --exit-code v w
+assert_match '~ sys.config' "$(cat out)"
+assert_exit 0 relpack diff --exit-code v v
+printf '[{shop,[{port}]}].\n' | tee v/releases/0.1.0/sys.config >w/releases/0.1.0/sys.config
+assert_exit 0 relpack diff --exit-code v w
+
+# A name that is no UTF-8 or would move the cursor is told all the same, and moves nothing.
+: >v/lib/shop-0.1.0/$'a\xff\e[31m<b'
+assert_exit 0 relpack diff v w --json
+assert_eq '1 1' "$(field out '"{} {}".format(len(d["files"]), d["files"][0]["name"].count("<b"))')"
+assert_exit 0 relpack diff v w --markdown
+assert_match 'removed `lib/shop/a\\xff\\x1b\[31m<b`' "$(cat out)"
+assert_exit 0 relpack inspect v
+assert_match 'manifest +differs: ' "$(cat out)"
+grep -q $'\e' out && fail "an escape sequence is shown"
+
+# An application file of the same version
+sed -i 's/{env,\[/{env,[{added,1},/' w/lib/shop-0.1.0/ebin/shop.app
+assert_exit 0 relpack diff t w
+assert_match '~ shop +in its .app file: env' "$(cat out)"
+
 # Why not
 mv u/lib/crypto-* u/lib/crypto-9.9.9
 sed -i 's/{crypto,"[^"]*"/{crypto,"9.9.9"/' u/releases/0.1.0/*.rel
