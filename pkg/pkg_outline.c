@@ -13,18 +13,6 @@ static bool is_part(const char *s)
     return s && *s && !strchr(s, '/') && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
 }
 
-static char *strf(struct pkg_outline *o, const char *fmt, ...) REL_PRINTF(2, 3);
-static char *strf(struct pkg_outline *o, const char *fmt, ...)
-{
-    rel_autofree char *s = NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    s = rel_vstrf(fmt, ap);
-    va_end(ap);
-    return pkg_arena_strndup(&o->arena, s, strlen(s));
-}
-
 static const struct pkg_file *find(const struct reader *r, const char *dir, const char *name)
 {
     rel_autofree char *path = rel_strf("%s/%s", dir, name);
@@ -51,8 +39,8 @@ static int read_vsn(struct reader *r, struct rel_err *e)
     vsn = strtok_r(NULL, " \t\r\n", &rest);
     if (!is_part(vsn))
         return no_release("releases/start_erl.data names no version", e);
-    r->o->vsn = strf(r->o, "%s", vsn);
-    r->o->vsn_dir = strf(r->o, "releases/%s", vsn);
+    r->o->vsn = pkg_arena_strf(&r->o->arena, "%s", vsn);
+    r->o->vsn_dir = pkg_arena_strf(&r->o->arena, "releases/%s", vsn);
     return 0;
 }
 
@@ -67,8 +55,9 @@ static int add_app(struct reader *r, const struct pkg_term *row, const char *pat
     if (!row || row->kind != PKG_TUPLE || !is_part(name) || !is_part(vsn))
         return rel_fail(e, REL_E_INPUT, 0, "%s:%d: not {application, \"version\", ...}", path,
                         row ? row->line : 0);
-    *app = (struct pkg_outline_app){
-        .name = strf(o, "%s", name), .vsn = strf(o, "%s", vsn), .start = PKG_START_PERMANENT};
+    *app = (struct pkg_outline_app){.name = pkg_arena_strf(&o->arena, "%s", name),
+                                    .vsn = pkg_arena_strf(&o->arena, "%s", vsn),
+                                    .start = PKG_START_PERMANENT};
     for (size_t i = 2; i < pkg_len(row); i++) {
         const char *type = pkg_atom_text(pkg_at(row, i));
 
@@ -79,7 +68,7 @@ static int add_app(struct reader *r, const struct pkg_term *row, const char *pat
     app_path = rel_strf("%s/ebin/%s.app", dir, name);
     app->app_file = pkg_survey_find(r->s, app_path);
     if (app->app_file)
-        app->dir = strf(o, "%s", dir);
+        app->dir = pkg_arena_strf(&o->arena, "%s", dir);
     o->elixir |= !strcmp(name, "elixir");
     o->app_n++;
     return 0;
@@ -108,8 +97,8 @@ static int try_rel(struct reader *r, const struct pkg_file *f, bool *mine, struc
     if (!*mine)
         return 0;
     o->rel_file = f;
-    o->name = strf(o, "%s", name);
-    o->erts_vsn = strf(o, "%s", erts_vsn);
+    o->name = pkg_arena_strf(&o->arena, "%s", name);
+    o->erts_vsn = pkg_arena_strf(&o->arena, "%s", erts_vsn);
     o->apps = pkg_arena_alloc(&o->arena, (pkg_len(rows) + 1) * sizeof(*o->apps));
     for (size_t i = 0; i < pkg_len(rows); i++)
         if (add_app(r, pkg_at(rows, i), f->path, e) < 0)
@@ -148,7 +137,7 @@ static const char *otp_of(struct pkg_outline *o)
 {
     long erts = strtol(o->erts_vsn, NULL, 10);
 
-    return erts >= 11 && erts < 1000 ? strf(o, "%ld", erts + 12) : NULL;
+    return erts >= 11 && erts < 1000 ? pkg_arena_strf(&o->arena, "%ld", erts + 12) : NULL;
 }
 
 static void tell_kind(struct reader *r)
@@ -190,7 +179,7 @@ int pkg_outline_read(const struct pkg_survey *s, struct pkg_outline *o, struct r
     made.otp = otp_of(&made);
     erts = rel_strf("erts-%s/bin", made.erts_vsn);
     if (find(&r, erts, "beam.smp") || find(&r, erts, "erlexec"))
-        made.erts_dir = strf(&made, "erts-%s", made.erts_vsn);
+        made.erts_dir = pkg_arena_strf(&made.arena, "erts-%s", made.erts_vsn);
     made.sys_config = find(&r, made.vsn_dir, "sys.config");
     if (!made.sys_config)
         made.sys_config = find(&r, made.vsn_dir, "sys.config.src");

@@ -31,13 +31,13 @@ void pkg_project_fini(struct pkg_project *p)
 
 char *pkg_project_strf(struct pkg_project *p, const char *fmt, ...)
 {
-    rel_autofree char *s = NULL;
     va_list ap;
+    char *s;
 
     va_start(ap, fmt);
-    s = rel_vstrf(fmt, ap);
+    s = pkg_arena_vstrf(&p->arena, fmt, ap);
     va_end(ap);
-    return pkg_arena_strndup(&p->arena, s, strlen(s));
+    return s;
 }
 
 const char *pkg_project_path(struct pkg_project *p, const char *path)

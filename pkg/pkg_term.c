@@ -52,6 +52,24 @@ char *pkg_arena_strndup(struct pkg_arena *a, const char *s, size_t n)
     return p;
 }
 
+char *pkg_arena_vstrf(struct pkg_arena *a, const char *fmt, va_list ap)
+{
+    rel_autofree char *s = rel_vstrf(fmt, ap);
+
+    return pkg_arena_strndup(a, s, strlen(s));
+}
+
+char *pkg_arena_strf(struct pkg_arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    char *s;
+
+    va_start(ap, fmt);
+    s = pkg_arena_vstrf(a, fmt, ap);
+    va_end(ap);
+    return s;
+}
+
 static struct pkg_term *term_new(struct pkg_arena *a, enum pkg_term_kind kind)
 {
     struct pkg_term *t = pkg_arena_alloc(a, sizeof(*t));

@@ -27,6 +27,8 @@ void pkg_arena_fini(struct pkg_arena *a);
 #define pkg_autoarena __attribute__((cleanup(pkg_arena_fini)))
 void *pkg_arena_alloc(struct pkg_arena *a, size_t n); /* zeroed, aligned for any type */
 char *pkg_arena_strndup(struct pkg_arena *a, const char *s, size_t n);
+char *pkg_arena_strf(struct pkg_arena *a, const char *fmt, ...) REL_PRINTF(2, 3);
+char *pkg_arena_vstrf(struct pkg_arena *a, const char *fmt, va_list ap) REL_PRINTF(2, 0);
 
 enum pkg_term_kind {
     PKG_ATOM,
