@@ -91,6 +91,7 @@ assert_exit 0 relpack diff --exit-code v w
 assert_exit 0 relpack diff v w --json
 assert_eq '1 1' "$(field out '"{} {}".format(len(d["files"]), d["files"][0]["name"].count("<b"))')"
 assert_exit 0 relpack diff v w --markdown
+# shellcheck disable=SC2016  # marks of Markdown
 assert_match 'removed `lib/shop/a\\xff\\x1b\[31m<b`' "$(cat out)"
 assert_exit 0 relpack inspect v
 assert_match 'manifest +differs: ' "$(cat out)"
