@@ -8,11 +8,6 @@ struct reader {
     struct pkg_outline *o;
 };
 
-static bool is_part(const char *s)
-{
-    return s && *s && !strchr(s, '/') && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
-}
-
 static const struct pkg_file *find(const struct reader *r, const char *dir, const char *name)
 {
     rel_autofree char *path = rel_strf("%s/%s", dir, name);
@@ -37,7 +32,7 @@ static int read_vsn(struct reader *r, struct rel_err *e)
     text = rel_xstrdup(data->text);
     strtok_r(text, " \t\r\n", &rest);
     vsn = strtok_r(NULL, " \t\r\n", &rest);
-    if (!is_part(vsn))
+    if (!pkg_is_path_part(vsn))
         return no_release("releases/start_erl.data names no version", e);
     r->o->vsn = pkg_arena_strf(&r->o->arena, "%s", vsn);
     r->o->vsn_dir = pkg_arena_strf(&r->o->arena, "releases/%s", vsn);
@@ -52,7 +47,7 @@ static int add_app(struct reader *r, const struct pkg_term *row, const char *pat
     struct pkg_outline_app *app = &o->apps[o->app_n];
     rel_autofree char *dir = NULL, *app_path = NULL;
 
-    if (!row || row->kind != PKG_TUPLE || !is_part(name) || !is_part(vsn))
+    if (!row || row->kind != PKG_TUPLE || !pkg_is_path_part(name) || !pkg_is_path_part(vsn))
         return rel_fail(e, REL_E_INPUT, 0, "%s:%d: not {application, \"version\", ...}", path,
                         row ? row->line : 0);
     *app = (struct pkg_outline_app){.name = pkg_arena_strf(&o->arena, "%s", name),
@@ -78,30 +73,21 @@ static int add_app(struct reader *r, const struct pkg_term *row, const char *pat
 static int try_rel(struct reader *r, const struct pkg_file *f, bool *mine, struct rel_err *e)
 {
     struct pkg_outline *o = r->o;
-    const struct pkg_term *t, *rows;
-    const char *name, *vsn, *erts_vsn;
+    struct pkg_rel_head head;
     struct pkg_terms terms;
 
-    if (pkg_terms_parse(&o->arena, f->text, strlen(f->text), f->path, &terms, e) < 0)
+    if (pkg_terms_parse(&o->arena, f->text, strlen(f->text), f->path, &terms, e) < 0 ||
+        pkg_rel_read_head(terms.n == 1 ? terms.v[0] : NULL, f->path, &head, e) < 0)
         return -1;
-    t = terms.n == 1 ? terms.v[0] : NULL;
-    rows = pkg_at(t, 3);
-    name = pkg_chars(pkg_at(pkg_at(t, 1), 0));
-    vsn = pkg_chars(pkg_at(pkg_at(t, 1), 1));
-    erts_vsn = pkg_chars(pkg_at(pkg_at(t, 2), 1));
-    if (!pkg_is_tagged(t, "release", 4) || !is_part(name) || !is_part(vsn) || !is_part(erts_vsn) ||
-        rows->kind != PKG_LIST)
-        return rel_fail(e, REL_E_INPUT, 0,
-                        "%s: not {release, {name, version}, {erts, version}, [...]}", f->path);
-    *mine = !strcmp(vsn, o->vsn) && find(r, "bin", name);
+    *mine = !strcmp(head.vsn, o->vsn) && find(r, "bin", head.name);
     if (!*mine)
         return 0;
     o->rel_file = f;
-    o->name = pkg_arena_strf(&o->arena, "%s", name);
-    o->erts_vsn = pkg_arena_strf(&o->arena, "%s", erts_vsn);
-    o->apps = pkg_arena_alloc(&o->arena, (pkg_len(rows) + 1) * sizeof(*o->apps));
-    for (size_t i = 0; i < pkg_len(rows); i++)
-        if (add_app(r, pkg_at(rows, i), f->path, e) < 0)
+    o->name = pkg_arena_strf(&o->arena, "%s", head.name);
+    o->erts_vsn = pkg_arena_strf(&o->arena, "%s", head.erts_vsn);
+    o->apps = pkg_arena_alloc(&o->arena, (pkg_len(head.rows) + 1) * sizeof(*o->apps));
+    for (size_t i = 0; i < pkg_len(head.rows); i++)
+        if (add_app(r, pkg_at(head.rows, i), f->path, e) < 0)
             return -1;
     return 0;
 }

@@ -314,26 +314,43 @@ static int check_mandatory(const struct pkg_rel *rel, const char *path, struct r
     return 0;
 }
 
+bool pkg_is_path_part(const char *s)
+{
+    return s && *s && !strchr(s, '/') && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
+}
+
+int pkg_rel_read_head(const struct pkg_term *t, const char *file, struct pkg_rel_head *head,
+                      struct rel_err *e)
+{
+    struct pkg_rel_head read = {.name = pkg_chars(pkg_at(pkg_at(t, 1), 0)),
+                                .vsn = pkg_chars(pkg_at(pkg_at(t, 1), 1)),
+                                .erts_vsn = pkg_chars(pkg_at(pkg_at(t, 2), 1)),
+                                .rows = pkg_at(t, 3)};
+
+    if (!pkg_is_tagged(t, "release", 4) || !pkg_is_tagged(pkg_at(t, 2), "erts", 2) ||
+        !pkg_is_path_part(read.name) || !pkg_is_path_part(read.vsn) ||
+        !pkg_is_path_part(read.erts_vsn) || read.rows->kind != PKG_LIST || read.rows->seq.tail)
+        return rel_fail(e, REL_E_INPUT, 0,
+                        "%s:%d: not {release, {name, version}, {erts, version}, [...]}", file,
+                        t ? t->line : 1);
+    *head = read;
+    return 0;
+}
+
 int pkg_rel_read(struct pkg_lib *lib, const char *path, struct pkg_rel **rel, struct rel_err *e)
 {
     pkg_autorel struct pkg_rel *made = rel_xcalloc(1, sizeof(*made));
-    const struct pkg_term *t, *rows;
+    const struct pkg_term *t;
+    struct pkg_rel_head head;
 
-    if (pkg_term_read_one(&made->arena, AT_FDCWD, path, &t, e) < 0)
+    if (pkg_term_read_one(&made->arena, AT_FDCWD, path, &t, e) < 0 ||
+        pkg_rel_read_head(t, path, &head, e) < 0)
         return -1;
-    rows = pkg_at(t, 3);
-    if (pkg_is_tagged(t, "release", 4) && pkg_is_tagged(t->seq.v[2], "erts", 2)) {
-        made->name = pkg_chars(pkg_at(t->seq.v[1], 0));
-        made->vsn = pkg_chars(pkg_at(t->seq.v[1], 1));
-        made->erts_vsn = pkg_chars(t->seq.v[2]->seq.v[1]);
-    }
-    if (!made->name || !made->vsn || !made->erts_vsn || !pkg_is_list(rows) ||
-        rows->kind != PKG_LIST)
-        return rel_fail(e, REL_E_INPUT, 0,
-                        "%s:%d: not {release, {name, version}, {erts, version}, [...]}", path,
-                        t->line);
-    for (size_t i = 0; i < rows->seq.n; i++)
-        if (read_row(made, lib, rows->seq.v[i], path, e) < 0)
+    made->name = head.name;
+    made->vsn = head.vsn;
+    made->erts_vsn = head.erts_vsn;
+    for (size_t i = 0; i < head.rows->seq.n; i++)
+        if (read_row(made, lib, head.rows->seq.v[i], path, e) < 0)
             return -1;
     if (check_mandatory(made, path, e) < 0)
         return -1;

@@ -65,6 +65,20 @@ REL_MUST_USE int pkg_rel_close(struct pkg_lib *lib, const struct pkg_rel_id *id,
                                const struct pkg_want *want, size_t want_n, struct pkg_rel **rel,
                                struct rel_err *e);
 
+/* The head of a .rel file, and its applications. Lent by the term. */
+struct pkg_rel_head {
+    const char *name, *vsn, *erts_vsn;
+    const struct pkg_term *rows;
+};
+
+/* REL_E_INPUT with `file` for another term, or NULL, and for names that cannot be parts of a path.
+ */
+REL_MUST_USE int pkg_rel_read_head(const struct pkg_term *t, const char *file,
+                                   struct pkg_rel_head *head, struct rel_err *e);
+
+/* A name or version that becomes one part of a path. NULL is none. */
+bool pkg_is_path_part(const char *s);
+
 /* A .rel file as it is: exactly its applications and versions. Same errors. */
 REL_MUST_USE int pkg_rel_read(struct pkg_lib *lib, const char *path, struct pkg_rel **rel,
                               struct rel_err *e);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/rel_io.h"
-#include "pkg/pkg_term.h"
+#include "pkg/pkg_rel.h"
 
 enum { LAUNCHER_MAX = 1 << 20, DATA_MAX = 4096 };
 
@@ -19,12 +19,6 @@ static bool is_dir(const char *path)
 static bool is_file(const char *path)
 {
     return rel_is_file(AT_FDCWD, path);
-}
-
-/* A name or version that becomes one part of a path. */
-static bool is_part(const char *s)
-{
-    return s && *s && !strchr(s, '/') && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
 }
 
 /* releases/start_erl.data: "ErtsVsn RelVsn". */
@@ -42,7 +36,7 @@ static int read_vsn(struct pkg_release *r, struct rel_err *e)
         return -1;
     strtok_r(text, " \t\r\n", &rest);
     vsn = strtok_r(NULL, " \t\r\n", &rest);
-    if (!is_part(vsn))
+    if (!pkg_is_path_part(vsn))
         return rel_fail(e, REL_E_INPUT, 0, "%s names no version", path);
     r->vsn = rel_xstrdup(vsn);
     r->vsn_dir = rel_strf("%s/releases/%s", r->root, vsn);
@@ -58,7 +52,7 @@ static int add_app(struct pkg_release *r, const struct pkg_term *row, const char
     const char *name = pkg_atom_text(pkg_at(row, 0)), *vsn = pkg_chars(pkg_at(row, 1));
     struct pkg_release_app *app;
 
-    if (row->kind != PKG_TUPLE || !is_part(name) || !is_part(vsn))
+    if (row->kind != PKG_TUPLE || !pkg_is_path_part(name) || !pkg_is_path_part(vsn))
         return rel_fail(e, REL_E_INPUT, 0, "%s:%d: not {application, \"version\", ...}", path,
                         row->line);
     r->apps = rel_xrealloc(r->apps, r->app_n + 1, sizeof(*r->apps));
@@ -80,29 +74,21 @@ static int add_app(struct pkg_release *r, const struct pkg_term *row, const char
 static int try_rel(struct pkg_release *r, const char *path, bool *mine, struct rel_err *e)
 {
     pkg_autoarena struct pkg_arena a = {0};
-    const struct pkg_term *t, *rows;
-    const char *name, *vsn, *erts_vsn;
+    const struct pkg_term *t;
+    struct pkg_rel_head head;
     rel_autofree char *launcher = NULL;
 
-    if (pkg_term_read_one(&a, AT_FDCWD, path, &t, e) < 0)
+    if (pkg_term_read_one(&a, AT_FDCWD, path, &t, e) < 0 ||
+        pkg_rel_read_head(t, path, &head, e) < 0)
         return -1;
-    rows = pkg_at(t, 3);
-    name = pkg_chars(pkg_at(pkg_at(t, 1), 0));
-    vsn = pkg_chars(pkg_at(pkg_at(t, 1), 1));
-    erts_vsn = pkg_chars(pkg_at(pkg_at(t, 2), 1));
-    if (!pkg_is_tagged(t, "release", 4) || !is_part(name) || !is_part(vsn) || !is_part(erts_vsn) ||
-        rows->kind != PKG_LIST)
-        return rel_fail(e, REL_E_INPUT, 0,
-                        "%s:%d: not {release, {name, version}, {erts, version}, [...]}", path,
-                        t->line);
-    launcher = rel_strf("%s/bin/%s", r->root, name);
-    *mine = !strcmp(vsn, r->vsn) && is_file(launcher);
+    launcher = rel_strf("%s/bin/%s", r->root, head.name);
+    *mine = !strcmp(head.vsn, r->vsn) && is_file(launcher);
     if (!*mine)
         return 0;
-    r->name = rel_xstrdup(name);
-    r->erts_vsn = rel_xstrdup(erts_vsn);
-    for (size_t i = 0; i < rows->seq.n; i++)
-        if (add_app(r, rows->seq.v[i], path, e) < 0)
+    r->name = rel_xstrdup(head.name);
+    r->erts_vsn = rel_xstrdup(head.erts_vsn);
+    for (size_t i = 0; i < head.rows->seq.n; i++)
+        if (add_app(r, head.rows->seq.v[i], path, e) < 0)
             return -1;
     return 0;
 }
