@@ -170,6 +170,39 @@ static void check_moved(struct pkg_sides *s)
                                                 d->v[j].group, d->v[i].group));
 }
 
+static const struct pkg_module_facts *facts_at(const struct pkg_survey *s, const char *dir,
+                                               const char *module)
+{
+    rel_autofree char *path = rel_strf("%s/%s.beam", dir, module);
+    const struct pkg_file *f = pkg_survey_find(s, path);
+
+    return f ? f->module : NULL;
+}
+
+/* Elixir's consolidated protocol is loaded in place of the one in its application, so what is in
+ * memory is not the file that would be replaced. */
+static void check_consolidated(struct pkg_sides *s)
+{
+    rel_autofree char *consolidated = rel_strf("%s/consolidated", s->old->vsn_dir);
+
+    for (size_t i = 0; i < s->d->n; i++) {
+        const struct pkg_diff_item *item = &s->d->v[i];
+        const struct pkg_outline_app *app =
+            item->group ? pkg_diff_app_named(s->old, item->group) : NULL;
+        const struct pkg_module_facts *loaded, *own;
+        rel_autofree char *ebin = NULL;
+
+        if (item->section != PKG_DIFF_MODULE || item->change == PKG_ADDED || !app || !app->dir)
+            continue;
+        ebin = rel_strf("%s/ebin", app->dir);
+        loaded = facts_at(s->old_survey, consolidated, item->name);
+        own = facts_at(s->old_survey, ebin, item->name);
+        if (loaded && own && memcmp(loaded->md5, own->md5, sizeof(own->md5)) != 0)
+            pkg_diff_not_hot(s->d, rel_strf("protocol %s changes and runs in its consolidated form",
+                                            item->name));
+    }
+}
+
 void pkg_diff_apps_not_hot(struct pkg_sides *s)
 {
     for (size_t i = 0; i < s->new->app_n; i++) {
@@ -186,4 +219,5 @@ void pkg_diff_apps_not_hot(struct pkg_sides *s)
                                          new->name));
     }
     check_moved(s);
+    check_consolidated(s);
 }
