@@ -164,3 +164,18 @@ python3 flip.py "$P/out/one-1.tar.zst" || fail "a changed byte was not found"
 
 # Nothing is left behind by all of this.
 assert_eq "" "$(find "$WORK" "$P" -name '.*.tmp' -o -name '*.tmp')" "temporary files"
+
+# What it was built from, where git knows that.
+source_of() {
+    tar -xzOf "$P/out/one-1.tar.gz" releases/1/relpack.json |
+        python3 -c 'import json, sys; s = json.load(sys.stdin)["source"]; print(s["kind"], s.get("revision"), s.get("dirty"))'
+}
+printf 'out\n' >"$P/.gitignore"
+git -C "$P" init -q
+git -C "$P" add -A
+git -C "$P" -c user.name=t -c user.email=t@example.org commit -qm one
+assert_exit 0 relpack build "$P" --tar
+assert_eq "plain $(git -C "$P" rev-parse HEAD) False" "$(source_of)" "a clean tree"
+echo >>"$P/lib/one/ebin/one.app"
+assert_exit 0 relpack build "$P" --tar
+assert_eq "plain $(git -C "$P" rev-parse HEAD) True" "$(source_of)" "a changed tree"
