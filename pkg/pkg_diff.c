@@ -214,7 +214,7 @@ static void diff_module(struct pkg_sides *s, const char *place, const struct pkg
         section = PKG_DIFF_LINES;
     }
     item = pkg_diff_add(s->d, section, pkg_diff_change(o, n), name);
-    item->group = group_of(place);
+    item->group = section == PKG_DIFF_PROTOCOL ? NULL : group_of(place);
     if (section != PKG_DIFF_LINES && ((o && o->nif) || (n && n->nif)))
         pkg_diff_not_hot(s->d, rel_strf("module %s has native functions", name));
     else if (section != PKG_DIFF_LINES && n && n->on_load)
