@@ -83,15 +83,16 @@ static size_t plain_atom_len(const char *p)
     }
 }
 
-static bool reserved(const char *p, size_t n)
+/* erl_scan:reserved_word/1. The last two are words by default only since OTP 27 (erl_features), so
+ * with `quoting` they count and otherwise not: what an older OTP wrote is read. */
+static bool reserved(const char *p, size_t n, bool quoting)
 {
-    /* erl_scan:reserved_word/1; maybe and else are words since OTP 25 and 27. */
     static const char *const words[] = {
         "after", "begin", "case", "try",  "cond", "catch", "andalso", "orelse", "end",  "fun",
         "if",    "let",   "of",   "when", "bnot", "not",   "div",     "rem",    "band", "and",
         "bor",   "bxor",  "bsl",  "bsr",  "or",   "xor",   "receive", "maybe",  "else"};
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words) - (quoting ? 0 : 2); i++)
         if (strlen(words[i]) == n && !memcmp(words[i], p, n))
             return true;
     return false;
@@ -99,7 +100,7 @@ static bool reserved(const char *p, size_t n)
 
 bool pkg_atom_needs_quotes(const char *p, size_t n)
 {
-    return !n || plain_atom_len(p) != n || reserved(p, n);
+    return !n || plain_atom_len(p) != n || reserved(p, n, true);
 }
 
 void pkg_scan_fini(struct pkg_scan *s)
@@ -269,7 +270,7 @@ static int scan_word(struct pkg_scan *s, struct rel_err *e)
     s->tok.kind = PKG_TOK_FUN;
     if (!strcmp(s->tok.text.p, "fun"))
         return 0;
-    if (reserved(s->tok.text.p, n))
+    if (reserved(s->tok.text.p, n, false))
         return pkg_scan_fail(s, e, "the reserved word %s must be quoted: '%s'", s->tok.text.p,
                              s->tok.text.p);
     return check_atom(s, e);
