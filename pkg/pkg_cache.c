@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -100,8 +101,9 @@ void pkg_cache_put(struct pkg_cache *c, const unsigned char key[PKG_SHA256_LEN],
         atomic_store(&c->grown, true);
 }
 
+/* A result, or what a crash left of one that was being written. */
 struct result {
-    char name[PKG_SHA256_HEX];
+    char name[NAME_MAX + 1];
     struct timespec used;
     uint64_t bytes;
 };
@@ -124,12 +126,11 @@ static struct result *list_results(struct pkg_cache *c, size_t *n, uint64_t *byt
     struct stat st;
 
     while (d && (entry = readdir(d))) {
-        if (strlen(entry->d_name) != PKG_SHA256_HEX - 1 ||
-            fstatat(c->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (fstatat(c->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
             continue;
         v = rel_xrealloc(v, *n + 1, sizeof(*v));
         v[*n] = (struct result){.used = st.st_mtim, .bytes = (uint64_t)st.st_size};
-        memcpy(v[*n].name, entry->d_name, PKG_SHA256_HEX);
+        snprintf(v[*n].name, sizeof(v[*n].name), "%s", entry->d_name);
         *bytes += v[(*n)++].bytes;
     }
     return v;
