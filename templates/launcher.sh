@@ -69,19 +69,29 @@ The known commands are:
 " >&2
 }
 
-# Each line of the hooks is: when, what, argument. A script is read into this shell, as relx has it, so that it can set
-# variables.
+# A script of the release is read into this shell, as relx has it, so that it can set variables; and as there it may end
+# with a command that fails. (dash forgets in a sourced file that it stands before a '||'.) It has our standard input: the
+# list of hooks is read from another descriptor.
+source_script () {
+  SCRIPT=$1
+  shift
+  set +e
+  # shellcheck source=/dev/null
+  . "$RELEASE_ROOT/$SCRIPT"
+  SCRIPT_STATUS=$?
+  set -e
+  return $SCRIPT_STATUS
+}
+
+# Each line of the hooks is: when, what, argument.
 run_hooks () {
   [ -f "$REL_VSN_DIR/hooks" ] || return 0
   HOOK=$1
-  while read -r WHEN WHAT ARG; do
+  while read -r WHEN WHAT ARG <&3; do
     [ "$WHEN" = "$HOOK" ] || continue
     RAN_HOOK=yes
     case $WHAT in
-      custom)
-        # shellcheck source=/dev/null
-        . "$RELEASE_ROOT/$ARG"
-        ;;
+      custom) source_script "$ARG" || : ;;
       pid) "$RELCTL" pid --root "$RELEASE_ROOT" >"$ARG" ;;
       wait_for_vm_start) "$RELCTL" await --root "$RELEASE_ROOT" ;;
       wait_for_process)
@@ -89,14 +99,14 @@ run_hooks () {
           F(N) -> case whereis($ARG) of undefined -> timer:sleep(100), F(N - 1); _ -> ok end end, F(300)."
         ;;
     esac
-  done <"$REL_VSN_DIR/hooks"
+  done 3<"$REL_VSN_DIR/hooks"
 }
 
 has_hook () {
   [ -f "$REL_VSN_DIR/hooks" ] || return 1
-  while read -r WHEN WHAT ARG; do
+  while read -r WHEN WHAT ARG <&3; do
     [ "$WHEN" != "$1" ] || return 0
-  done <"$REL_VSN_DIR/hooks"
+  done 3<"$REL_VSN_DIR/hooks"
   return 1
 }
 
@@ -121,12 +131,11 @@ stop_with_hooks () {
 # A command of the release's own, or none.
 run_command () {
   [ -f "$REL_VSN_DIR/hooks" ] || return 0
-  while read -r WHEN WHAT ARG; do
+  while read -r WHEN WHAT ARG <&3; do
     [ "$WHEN,$WHAT" = "command,$RELEASE_COMMAND" ] || continue
-    # shellcheck source=/dev/null
-    . "$RELEASE_ROOT/$ARG"
+    source_script "$ARG" "$@" || exit $?
     exit
-  done <"$REL_VSN_DIR/hooks"
+  done 3<"$REL_VSN_DIR/hooks"
 }
 
 # Where a VM can work: it lists its working directory, and says so at length if it may not.

@@ -44,9 +44,9 @@ for hook in pre_start post_start pre_stop post_stop status; do
     echo "echo $hook \$RELEASE_NAME \$RELEASE_VSN \$RELEASE_COMMAND >>\$LOG" >"scripts/$hook"
 done
 # shellcheck disable=SC2016
-echo '[ -z "$SECRET" ] || { SECRET=${SECRET}-prepared; export SECRET; }' >>scripts/pre_start
+echo 'false; [ -z "$SECRET" ] || { SECRET=${SECRET}-prepared; export SECRET; }' >>scripts/pre_start
 # shellcheck disable=SC2016
-echo 'echo "hello $1 from $RELEASE_ROOT"; exit 7' >scripts/greet
+echo 'read -r WORD; echo "hello $1, $WORD, from $RELEASE_ROOT"; exit 7' >scripts/greet
 
 assert_exit 0 relpack build
 T=$P/_build/relpack/two
@@ -69,8 +69,10 @@ assert_eq "$BG_PID" "$(cat "$WORK/pid")" "the VM took the place of the launcher"
 assert_exit 0 "$T/bin/two" rpc 'io:format("~0p ~0p", [[application:get_env(two, K) || K <- [list, nested, secret, literal]], {os:getenv("FROM_ARGS"), erlang:system_info(process_limit) >= 40000}]).'
 assert_eq '[{ok,{1,2,3}},{ok,"deep"},{ok,"hidden-prepared"},{ok,"$ {x}"}] {"hidden-prepared",true}' "$(cat "$WORK/out")" "settings"
 [ -z "$(find "$RELEASE_TMP" -type f -perm /077)" ] || fail "others can read $(find "$RELEASE_TMP" -type f -perm /077)"
-assert_exit 7 "$T/bin/two" greet you
-assert_eq "hello you from $T" "$(cat "$WORK/out")" "a command of its own"
+assert_exit 7 "$T/bin/two" greet you <<<'on stdin'
+assert_eq "hello you, on stdin, from $T" "$(cat "$WORK/out")" "a command of its own"
+sed -i 's/exit 7/(exit 5)/' "$T/bin/hooks/greet"
+assert_exit 5 "$T/bin/two" greet you </dev/null
 assert_exit 0 "$T/bin/two" status
 assert_exit 0 "$T/bin/two" stop
 assert_eq "pre_start two 1.0 start
@@ -113,7 +115,7 @@ assert_eq ../var "$(readlink "$T/etc/var")" "a link in the release"
 assert_eq 755 "$(stat -c %a "$T/run")" "chmod"
 start_bg two "$T/bin/two" start
 wait_until 30 "$T/bin/two" ping
-assert_exit 7 "$T/bin/two" run there
+assert_exit 7 "$T/bin/two" run there <<<'again'
 assert_exit 0 "$T/bin/two" stop
 rm relpack.json
 cp "$WORK/rebar.config" rebar.config
