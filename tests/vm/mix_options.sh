@@ -100,7 +100,8 @@ erl -noshell -eval '
     true = lists:keymember("Docs", 1, Chunks), false = lists:keymember("Dbgi", 1, Chunks), halt().' ||
     fail "start types or chunks"
 start_bg first env GIVEN=given "$R/bin/first" start
-wait_until 30 "$R/bin/first" ping
+# A node answers before its configuration is there.
+wait_until 30 "$R/bin/first" rpc 'true = List.keymember?(Application.started_applications(), :one, 0)'
 assert_exit 0 "$R/bin/first" rpc 'IO.inspect({Application.get_env(:one, :provided), Application.get_env(:one, :from_runtime), Native.f()})'
 assert_eq '{{"/etc/one", "given"}, "first", 42}' "$(cat "$WORK/out")" "provider, runtime.exs, NIF"
 assert_exit 0 "$R/bin/first" stop
