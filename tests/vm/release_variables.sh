@@ -40,7 +40,7 @@ compare RELEASE_TMP="$WORK/tmp" RELEASE_MODE=interactive RELEASE_PROG=other RELE
 # RELEASE_NODE, RELEASE_COOKIE and ELIXIR_ERL_OPTIONS of a release that is started
 start_bg notes env RELEASE_NODE=given RELEASE_COOKIE=oatmeal ELIXIR_ERL_OPTIONS='+P 300000' RELEASE_TMP="$WORK/tmp" "$WORK/ours/bin/notes" start
 export RELEASE_NODE=given RELEASE_TMP=$WORK/tmp
-wait_until 30 "$WORK/ours/bin/notes" ping
+wait_until 30 "$WORK/ours/bin/notes" rpc 'true = List.keymember?(Application.started_applications(), :notes, 0)'
 assert_exit 0 "$WORK/ours/bin/notes" rpc 'IO.inspect({Node.self() |> to_string() |> String.split("@") |> hd(), Node.get_cookie(),
     :erlang.system_info(:process_limit) >= 300_000, System.get_env("RELEASE_COMMAND")})'
 assert_eq '{"given", :oatmeal, true, "start"}' "$(cat "$WORK/out")" "what was given"
