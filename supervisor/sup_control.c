@@ -7,11 +7,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "supervisor/sup_term.h"
+
 struct sup_conn {
     uv_pipe_t pipe;
     struct sup_control *control;
     struct sup_conn *next;
     struct rel_buf line;
+    enum sup_format format;
     bool asked, answered;
 };
 
@@ -71,16 +74,34 @@ static void on_written(uv_write_t *req, int status)
     free(w);
 }
 
+/* With its line end, owned by the caller. `object` is NULL where a text in it is no UTF-8. */
+static char *line_of(const json_t *object, enum sup_format format)
+{
+    rel_autobuf struct rel_buf b = {0};
+    rel_autofree char *text = NULL;
+
+    if (format == SUP_FORMAT_JSON) {
+        text = json_dumps(object, JSON_COMPACT);
+        rel_buf_adds(&b, text ? text : "{}");
+    } else {
+        if (object)
+            sup_term_add(&b, object);
+        else
+            rel_buf_adds(&b, "#{}");
+        rel_buf_adds(&b, ".");
+    }
+    rel_buf_adds(&b, "\n");
+    return rel_buf_take(&b);
+}
+
 /* Takes the reference. */
 static void send_line(struct sup_conn *conn, json_t *object, bool last)
 {
     struct write_one *w = rel_xcalloc(1, sizeof(*w));
-    char *text = json_dumps(object, JSON_COMPACT);
     uv_buf_t buf;
 
+    w->bytes = line_of(object, conn->format);
     json_decref(object);
-    w->bytes = rel_strf("%s\n", text ? text : "{}");
-    free(text);
     w->last = last;
     w->req.data = w;
     buf = uv_buf_init(w->bytes, (unsigned)strlen(w->bytes));
@@ -140,6 +161,7 @@ static void on_line(struct sup_conn *conn, size_t len)
         sup_conn_error(conn, &e);
         return;
     }
+    conn->format = r.format;
     conn->control->handler.request(conn->control->handler.ctx, conn, &r);
     sup_request_fini(&r);
 }

@@ -4,6 +4,8 @@
  *
  * Protocol, version 1: one JSON object a line, both ways, at most SUP_LINE_MAX bytes.
  *   request   {"v":1,"cmd":"status","args":{}}                     one a connection
+ *             with "format":"erlang" each answer is the text of an Erlang term with a dot behind it
+ *             instead (sup_term.h), one a line too, but for the error that says it is no request
  *   answers   {"v":1,"type":"progress","step":"boot","state":"running"|"done"|"failed",
  *              "detail":"...","took_ms":12}                        any number
  *             {"v":1,"type":"log","message":"..."}                 any number
@@ -35,9 +37,12 @@ enum sup_cmd {
         SUP_CMD_COUNT
 };
 
+enum sup_format { SUP_FORMAT_JSON, SUP_FORMAT_ERLANG };
+
 struct sup_request {
     enum sup_cmd cmd;
-    json_t *args; /* an object, never NULL; owned */
+    enum sup_format format; /* of the answers */
+    json_t *args;           /* an object, never NULL; owned */
 };
 
 /* Parses one line, without its line end. REL_E_INPUT for anything else than a request of our

@@ -38,6 +38,9 @@ static void only_requests_of_our_version_are_taken(void **state)
     parse("{\"v\":1,\"cmd\":\"frobnicate\"}", REL_E_INPUT);
     parse("{\"v\":1,\"cmd\":7}", REL_E_INPUT);
     parse("{\"v\":1,\"cmd\":\"status\",\"args\":[]}", REL_E_INPUT);
+    parse("{\"v\":1,\"cmd\":\"status\",\"format\":\"erlang\"}", REL_E_NONE);
+    parse("{\"v\":1,\"cmd\":\"status\",\"format\":\"xml\"}", REL_E_INPUT);
+    parse("{\"v\":1,\"cmd\":\"status\",\"format\":1}", REL_E_INPUT);
     parse("{\"v\":1,\"v\":1,\"cmd\":\"status\"}", REL_E_INPUT);
     parse("[1]", REL_E_INPUT);
     parse("", REL_E_INPUT);
@@ -158,6 +161,25 @@ static void a_request_is_answered_and_the_socket_is_ours_alone(void **state)
     close(fd);
 }
 
+static void an_answer_may_be_an_erlang_term(void **state)
+{
+    struct fixture *f = *state;
+    char text[512];
+    int fd = dial(f, "{\"v\":1,\"cmd\":\"restart\",\"format\":\"erlang\"}\n");
+
+    while (!f->conn)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    sup_conn_progress(f->conn, "boot", "done", "no \xff UTF-8", 12);
+    sup_conn_log(f->conn, "a line");
+    sup_conn_result(f->conn, json_pack("{s:i}", "answer", 42));
+    listen_to(f, fd, text, sizeof(text));
+    assert_string_equal(text, "#{}.\n#{<<\"v\">> => 1, <<\"type\">> => <<\"log\">>, "
+                              "<<\"message\">> => <<\"a line\">>}.\n"
+                              "#{<<\"v\">> => 1, <<\"type\">> => <<\"result\">>, "
+                              "<<\"result\">> => #{<<\"answer\">> => 42}}.\n");
+    close(fd);
+}
+
 static void what_is_no_request_gets_an_error(void **state)
 {
     struct fixture *f = *state;
@@ -233,6 +255,7 @@ int main(void)
         cmocka_unit_test(only_requests_of_our_version_are_taken),
         cmocka_unit_test_setup_teardown(a_request_is_answered_and_the_socket_is_ours_alone, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_may_be_an_erlang_term, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_request_gets_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_line_without_end_is_cut_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(progress_comes_before_the_end, set_up, tear_down),
