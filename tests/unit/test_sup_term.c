@@ -48,7 +48,7 @@ static void floats_have_a_point(void **state)
     expect("-2.0", "-2.0");
     expect("1e20", "1.0e20");
     expect("1.7976931348623157e308", "1.7976931348623157e308");
-    expect("-3e-300", "-3.0e-300");
+    expect("-1e22", "-1.0e22");
 }
 
 static void every_byte_comes_through(void **state)
