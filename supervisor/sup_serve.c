@@ -6,15 +6,35 @@
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
 
+static void add_peer(json_t *peers, const struct sup_peer *p, const char *role)
+{
+    if (p)
+        json_array_append_new(peers, json_pack("{s:s, s:i, s:s, s:i, s:s, s:s}", "role", role,
+                                               "generation", p->contact.generation, "node",
+                                               p->contact.node, "pid", (int)p->contact.pid,
+                                               "release", p->dir, "version", p->release->vsn));
+}
+
+static json_t *peers_of(const struct sup *s)
+{
+    json_t *peers = json_array();
+
+    add_peer(peers, s->active, "active");
+    add_peer(peers, s->candidate, "candidate");
+    add_peer(peers, s->old, "retiring");
+    return peers;
+}
+
 static json_t *status_of(const struct sup *s)
 {
     const struct sup_peer *p = s->active;
-    json_t *o = json_pack("{s:s, s:s, s:i}", "home", s->store.home, "state",
+    json_t *o = json_pack("{s:s, s:s, s:i, s:o, s:s*}", "home", s->store.home, "state",
                           s->stopping             ? "stopping"
                           : s->state != SWAP_IDLE ? swap_state_name(s->state)
                           : p                     ? "running"
                                                   : "down",
-                          "supervisor_pid", (int)getpid());
+                          "supervisor_pid", (int)getpid(), "peers", peers_of(s), "doing",
+                          s->state != SWAP_IDLE ? s->ask.what : NULL);
     char since[REL_TIME_LEN];
 
     if (!p)
