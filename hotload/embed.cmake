@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-# SOURCE (an Erlang module NAME) -> OUT (a C file with its BEAM code). The module is renamed to
-# NAME_<8 hex digits of the source's hash>: loading another version of a name would in the end kill
-# the processes that still run the first one.
+# SOURCE (an Erlang module) -> OUT (a C file with its BEAM code, the variable hot_beam_NAME). The
+# module is renamed to NAME_<8 hex digits of the source's hash>: loading another version of a name
+# would in the end kill the processes that still run the first one. A module with the line
+# -relsup_face(source_hash). keeps its name, which people call it by, and gets the digits there.
 file(SHA256 ${SOURCE} hash)
 string(SUBSTRING ${hash} 0 8 hash)
-set(module ${NAME}_${hash})
 get_filename_component(dir ${OUT} DIRECTORY)
 set(work ${dir}/${NAME}.embed)
 file(REMOVE_RECURSE ${work})
 file(MAKE_DIRECTORY ${work})
 file(READ ${SOURCE} text)
-string(REPLACE "-module(${NAME})." "-module(${module})." renamed "${text}")
+string(REPLACE "-relsup_face(source_hash)." "-relsup_face(\"${hash}\")." renamed "${text}")
+if(NOT renamed STREQUAL text)
+  string(REGEX REPLACE "^.*\n-module\\('?([A-Za-z.]+)'?\\)\\..*$" "\\1" module "${text}")
+else()
+  set(module ${NAME}_${hash})
+  string(REPLACE "-module(${NAME})." "-module(${module})." renamed "${text}")
+endif()
 if(renamed STREQUAL text)
   message(FATAL_ERROR "${SOURCE} has no line -module(${NAME}).")
 endif()
@@ -26,6 +32,6 @@ file(WRITE ${OUT}.new "/* Generated from ${NAME}.erl. */
 static const unsigned char code[] = {
 ${bytes}
 };
-const struct hot_beam hot_beam_${NAME} = {\"${module}\", code, sizeof(code)};
+const struct hot_beam hot_beam_${NAME} = {\"${module}\", \"${hash}\", code, sizeof(code)};
 ")
 file(RENAME ${OUT}.new ${OUT})

@@ -19,10 +19,12 @@ struct hot_node {
 };
 
 /* A module made from hotload/<name>.erl at build time. Its Erlang name carries a hash of its source
- * (relsup_agent_0123abcd), so two versions of it never meet in a node. The variables are declared
- * in the generated header hotload/hot_beams.h as `hot_beam_<name>`. */
+ * (relsup_agent_0123abcd), so two versions of it never meet in a node; that of the face
+ * (hot_face.h) is as people call it. The variables are declared in the generated header
+ * hotload/hot_beams.h as `hot_beam_<name>`. */
 struct hot_beam {
     const char *module;
+    const char *hash; /* of its source, 8 hex digits */
     const unsigned char *code;
     size_t len;
 };

@@ -6,11 +6,21 @@
 #include <string.h>
 
 #include "base/rel_io.h"
+#include "hotload/hot_face.h"
 #include "hotload/hot_node.h"
 #include "pkg/pkg_release.h"
 #include "swap/swap_listen.h"
 
 enum { PROBE_MS = 2000, HOT_CONNECT_MS = 5000, SUSPEND_MS = 5000, HOT_MS = 60000 };
+
+/* The face is an offer: a release is as ready without it. */
+static void offer_face(struct hot_node *node)
+{
+    struct rel_err e = {0};
+    const char *own;
+
+    (void)!hot_face_ensure(node, PROBE_MS, &own, &e);
+}
 
 static int probe_node(const struct hot_contact *c, char **why, struct rel_err *e)
 {
@@ -26,6 +36,8 @@ static int probe_node(const struct hot_contact *c, char **why, struct rel_err *e
         return -1;
     if (!booted)
         *why = rel_strf("%s has not started its applications", c->node);
+    else
+        offer_face(node);
     return 0;
 }
 
