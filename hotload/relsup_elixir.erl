@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% The module relsup under an Elixir name, for a node that has Elixir.
+%% The module relsup under an Elixir name, for a node that has Elixir: what is not there is nil.
 -module('Elixir.Relsup').
 -relsup_face(source_hash).
 -export([status/0, upgrade/1, upgrade/2, peer/0, upgrading/0, 'upgrading?'/0]).
@@ -10,7 +10,11 @@ upgrade(Release) -> relsup:upgrade(Release).
 
 upgrade(Release, Options) -> relsup:upgrade(Release, Options).
 
-peer() -> relsup:peer().
+peer() ->
+    case relsup:peer() of
+        {ok, #{other := undefined} = Peer} -> {ok, Peer#{other := nil}};
+        Answer -> Answer
+    end.
 
 upgrading() -> relsup:upgrading().
 

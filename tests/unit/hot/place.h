@@ -23,6 +23,9 @@
 #include "base/rel_io.h"
 #include "hotload/hot_upgrade.h"
 
+/* No test needs all of it. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 enum { BOOT_MS = 20000, CALL_MS = 20000, SERVERS = 1000 };
 
 struct place {
