@@ -6,11 +6,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { TCP_STATE_LISTEN = 0x0A };
+/* include/net/tcp_states.h; an unconnected UDP socket has the number of a closed one. */
+enum { TCP_STATE_LISTEN = 0x0A, UDP_STATE_UNCONNECTED = 0x07 };
 
-struct inodes {
-    uint64_t *v;
-    size_t n, cap;
+struct swap_open_socket {
+    uint64_t inode;
+    int fd;
 };
 
 void swap_listeners_fini(struct swap_listeners *l)
@@ -19,17 +20,33 @@ void swap_listeners_fini(struct swap_listeners *l)
     *l = (struct swap_listeners){0};
 }
 
-static int by_number(const void *x, const void *y)
+static int by_inode(const void *x, const void *y)
 {
-    const uint64_t *a = x, *b = y;
+    const struct swap_open_socket *a = x, *b = y;
 
-    return *a < *b ? -1 : *a > *b;
+    return a->inode < b->inode ? -1 : a->inode > b->inode;
 }
 
-static int read_inodes(pid_t pid, struct inodes *inodes, struct rel_err *e)
+void swap_open_sockets_fini(struct swap_open_sockets *sockets)
+{
+    free(sockets->v);
+    *sockets = (struct swap_open_sockets){0};
+}
+
+static void add_socket(struct swap_open_sockets *sockets, uint64_t inode, int fd)
+{
+    if (sockets->n == sockets->cap) {
+        sockets->cap = sockets->cap ? sockets->cap * 2 : 64;
+        sockets->v = rel_xrealloc(sockets->v, sockets->cap, sizeof(*sockets->v));
+    }
+    sockets->v[sockets->n++] = (struct swap_open_socket){.inode = inode, .fd = fd};
+}
+
+int swap_open_sockets_read(pid_t pid, struct swap_open_sockets *sockets, struct rel_err *e)
 {
     rel_autofree char *dir = rel_strf("/proc/%d/fd", (int)pid);
     rel_autoclosedir DIR *d = opendir(dir);
+    struct swap_open_sockets got = {0};
     struct dirent *entry;
 
     if (!d)
@@ -41,17 +58,22 @@ static int read_inodes(pid_t pid, struct inodes *inodes, struct rel_err *e)
         if (n <= 0)
             continue;
         target[n] = '\0';
-        if (strncmp(target, "socket:[", 8) != 0)
-            continue;
-        if (inodes->n == inodes->cap) {
-            inodes->cap = inodes->cap ? inodes->cap * 2 : 64;
-            inodes->v = rel_xrealloc(inodes->v, inodes->cap, sizeof(*inodes->v));
-        }
-        inodes->v[inodes->n++] = strtoull(target + 8, NULL, 10);
+        if (strncmp(target, "socket:[", 8) == 0)
+            add_socket(&got, strtoull(target + 8, NULL, 10), (int)strtol(entry->d_name, NULL, 10));
     }
-    if (inodes->n)
-        qsort(inodes->v, inodes->n, sizeof(*inodes->v), by_number);
+    if (got.n)
+        qsort(got.v, got.n, sizeof(*got.v), by_inode);
+    *sockets = got;
     return 0;
+}
+
+int swap_open_sockets_fd(const struct swap_open_sockets *sockets, uint64_t inode)
+{
+    struct swap_open_socket key = {.inode = inode};
+    const struct swap_open_socket *found =
+        sockets->n ? bsearch(&key, sockets->v, sockets->n, sizeof(key), by_inode) : NULL;
+
+    return found ? found->fd : -1;
 }
 
 /* "0100007F:1F90": each 32-bit word of the address in the byte order of the machine. */
@@ -75,34 +97,33 @@ static bool parse_address(const char *text, int family, struct swap_listener *l)
     return inet_ntop(family, raw, l->address, sizeof(l->address)) != NULL;
 }
 
-static void add_line(struct swap_listeners *l, const struct inodes *inodes, int family, char *line,
-                     int except_port)
+/* The fields of a line of /proc/PID/net/tcp and its brothers that are of interest; false for the
+ * heading, or where the process does not have that socket. */
+static bool parse_line(char *line, int family, const struct swap_open_sockets *sockets,
+                       struct swap_listener *one, unsigned long *state)
 {
     char *field[12], *save = NULL;
-    struct swap_listener one = {0};
-    uint64_t inode;
     int n = 0;
 
     for (char *w = strtok_r(line, " \n", &save); w && n < 12; w = strtok_r(NULL, " \n", &save))
         field[n++] = w;
-    if (n < 10 || strtoul(field[3], NULL, 16) != TCP_STATE_LISTEN)
-        return;
-    inode = strtoull(field[9], NULL, 10);
-    if (!inodes->n || !bsearch(&inode, inodes->v, inodes->n, sizeof(inode), by_number))
-        return;
-    if (strlen(field[1]) < (family == AF_INET ? 13 : 37) || !parse_address(field[1], family, &one))
-        return;
-    if (except_port && one.port == except_port && !strcmp(one.address, "127.0.0.1"))
-        return;
-    l->v = rel_xrealloc(l->v, l->n + 1, sizeof(*l->v));
-    l->v[l->n++] = one;
+    if (n < 10 || strlen(field[1]) < (family == AF_INET ? 13 : 37))
+        return false;
+    one->inode = strtoull(field[9], NULL, 10);
+    one->fd = swap_open_sockets_fd(sockets, one->inode);
+    if (one->fd < 0 || !parse_address(field[1], family, one))
+        return false;
+    *state = strtoul(field[3], NULL, 16);
+    return true;
 }
 
-static int read_table(pid_t pid, int family, const struct inodes *inodes, int except_port,
+/* Adds every socket of the process in that table that nobody is connected to. */
+static int read_table(pid_t pid, const char *table, const struct swap_open_sockets *sockets,
                       struct swap_listeners *l, struct rel_err *e)
 {
-    rel_autofree char *path =
-        rel_strf("/proc/%d/net/%s", (int)pid, family == AF_INET ? "tcp" : "tcp6");
+    int family = strchr(table, '6') ? AF_INET6 : AF_INET;
+    unsigned long wanted = *table == 't' ? TCP_STATE_LISTEN : UDP_STATE_UNCONNECTED;
+    rel_autofree char *path = rel_strf("/proc/%d/net/%s", (int)pid, table);
     rel_autofclose FILE *f = fopen(path, "re");
     rel_autofree char *line = NULL;
     size_t cap = 0;
@@ -111,8 +132,15 @@ static int read_table(pid_t pid, int family, const struct inodes *inodes, int ex
         return 0;
     if (!f)
         return rel_fail(e, REL_E_IO, errno, "open %s", path);
-    while (getline(&line, &cap, f) >= 0)
-        add_line(l, inodes, family, line, except_port);
+    while (getline(&line, &cap, f) >= 0) {
+        struct swap_listener one = {0};
+        unsigned long state;
+
+        if (!parse_line(line, family, sockets, &one, &state) || state != wanted)
+            continue;
+        l->v = rel_xrealloc(l->v, l->n + 1, sizeof(*l->v));
+        l->v[l->n++] = one;
+    }
     return 0;
 }
 
@@ -126,31 +154,66 @@ static int by_group(const void *x, const void *y)
     return c ? c : strcmp(a->address, b->address);
 }
 
+static int read_tables(pid_t pid, const char *const tables[2], struct swap_listeners *l,
+                       struct rel_err *e)
+{
+    struct swap_open_sockets sockets = {0};
+    int rc = swap_open_sockets_read(pid, &sockets, e);
+
+    for (int i = 0; i < 2 && !rc; i++)
+        rc = read_table(pid, tables[i], &sockets, l, e);
+    swap_open_sockets_fini(&sockets);
+    if (rc)
+        swap_listeners_fini(l);
+    return rc;
+}
+
 int swap_listeners_read(pid_t pid, int except_port, struct swap_listeners *l, struct rel_err *e)
 {
-    struct inodes inodes = {0};
+    static const char *const tables[2] = {"tcp", "tcp6"};
     struct swap_listeners got = {0};
     size_t n = 0;
-    int rc;
 
-    rc = read_inodes(pid, &inodes, e);
-    if (!rc)
-        rc = read_table(pid, AF_INET, &inodes, except_port, &got, e);
-    if (!rc)
-        rc = read_table(pid, AF_INET6, &inodes, except_port, &got, e);
-    free(inodes.v);
-    if (rc) {
-        swap_listeners_fini(&got);
+    if (read_tables(pid, tables, &got, e) < 0)
         return -1;
-    }
-    if (got.n)
-        qsort(got.v, got.n, sizeof(*got.v), by_group);
     for (size_t i = 0; i < got.n; i++)
-        if (!n || by_group(&got.v[n - 1], &got.v[i]) != 0)
+        if (!except_port || got.v[i].port != except_port ||
+            strcmp(got.v[i].address, "127.0.0.1") != 0)
             got.v[n++] = got.v[i];
     got.n = n;
+    if (got.n)
+        qsort(got.v, got.n, sizeof(*got.v), by_group);
     *l = got;
     return 0;
+}
+
+static void read_port_range(long *low, long *high)
+{
+    rel_autofclose FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    char line[64] = "", *rest = line;
+
+    if (!f || !fgets(line, sizeof(line), f))
+        return;
+    *low = strtol(line, &rest, 10);
+    *high = strtol(rest, NULL, 10);
+}
+
+int swap_udp_port(pid_t pid)
+{
+    static const char *const tables[2] = {"udp", "udp6"};
+    struct swap_listeners bound = {0};
+    struct rel_err e = {0};
+    long low = 32768, high = 60999;
+    int port = 0;
+
+    read_port_range(&low, &high);
+    if (read_tables(pid, tables, &bound, &e) < 0)
+        return 0;
+    for (size_t i = 0; i < bound.n && !port; i++)
+        if (bound.v[i].port < low || bound.v[i].port > high)
+            port = bound.v[i].port;
+    swap_listeners_fini(&bound);
+    return port;
 }
 
 const struct swap_listener *swap_listeners_missing(const struct swap_listeners *wanted,
@@ -159,6 +222,15 @@ const struct swap_listener *swap_listeners_missing(const struct swap_listeners *
     for (size_t i = 0; i < wanted->n; i++)
         if (!have->n || !bsearch(&wanted->v[i], have->v, have->n, sizeof(*have->v), by_group))
             return &wanted->v[i];
+    return NULL;
+}
+
+const struct swap_listener *swap_listeners_other_form(const struct swap_listener *wanted,
+                                                      const struct swap_listeners *have)
+{
+    for (size_t i = 0; i < have->n; i++)
+        if (have->v[i].port == wanted->port && by_group(&have->v[i], wanted) != 0)
+            return &have->v[i];
     return NULL;
 }
 

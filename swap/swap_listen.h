@@ -6,6 +6,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/rel_err.h"
@@ -14,10 +15,12 @@ struct swap_listener {
     int family; /* AF_INET or AF_INET6 */
     in_port_t port;
     char address[INET6_ADDRSTRLEN];
+    int fd; /* its number in the process; of several the last one read */
+    uint64_t inode;
 };
 
 struct swap_listeners {
-    struct swap_listener *v; /* sorted, each group once */
+    struct swap_listener *v; /* sorted by address form and port; each socket once */
     size_t n;
 };
 
@@ -27,9 +30,31 @@ void swap_listeners_fini(struct swap_listeners *l);
 REL_MUST_USE int swap_listeners_read(pid_t pid, int except_port, struct swap_listeners *l,
                                      struct rel_err *e);
 
-/* The first one of `wanted` that `have` lacks, or NULL. Lent by `wanted`. */
+/* The first one of `wanted` on whose family, address and port nobody of `have` listens, or NULL.
+ * Lent by `wanted`. */
 const struct swap_listener *swap_listeners_missing(const struct swap_listeners *wanted,
                                                    const struct swap_listeners *have);
+
+/* One of `have` on the same port in another address form, which is another group for the kernel,
+ * or NULL. Lent by `have`. */
+const struct swap_listener *swap_listeners_other_form(const struct swap_listener *wanted,
+                                                      const struct swap_listeners *have);
+
+/* All sockets that the process has open, for questions about many. */
+struct swap_open_sockets {
+    struct swap_open_socket *v; /* sorted by inode */
+    size_t n, cap;
+};
+
+REL_MUST_USE int swap_open_sockets_read(pid_t pid, struct swap_open_sockets *sockets,
+                                        struct rel_err *e);
+void swap_open_sockets_fini(struct swap_open_sockets *sockets);
+/* Its number in the process; -1: it does not have that one. */
+int swap_open_sockets_fd(const struct swap_open_sockets *sockets, uint64_t inode);
+
+/* UDP port outside of the range that the kernel hands out by itself (ip_local_port_range) that the
+ * process is bound to: two peers cannot share it. 0: none. */
+int swap_udp_port(pid_t pid);
 
 /* "0.0.0.0:8080" or "[::]:8080", owned by the caller. */
 char *swap_listener_text(const struct swap_listener *l);

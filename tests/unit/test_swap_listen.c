@@ -74,7 +74,7 @@ static void what_listens_is_found(void **state)
     swap_listeners_fini(&l);
 }
 
-static void a_group_is_there_once_and_the_distribution_is_left_out(void **state)
+static void every_socket_is_there_and_the_distribution_is_left_out(void **state)
 {
     struct swap_listeners l = {0};
     struct rel_err e = {0};
@@ -82,14 +82,22 @@ static void a_group_is_there_once_and_the_distribution_is_left_out(void **state)
     int fd = listen_on(AF_INET, "127.0.0.1", 0, &port);
     int twin = listen_on(AF_INET, "127.0.0.1", 0, &port);
     int fdd = listen_on(AF_INET, "127.0.0.1", 0, &dist);
+    struct swap_open_sockets open = {0};
     size_t n = 0;
 
     (void)state;
+    assert_int_equal(swap_open_sockets_read(getpid(), &open, &e), 0);
     assert_int_equal(swap_listeners_read(getpid(), dist, &l, &e), 0);
     for (size_t i = 0; i < l.n; i++)
-        n += l.v[i].port == port;
-    assert_int_equal(n, 1);
+        if (l.v[i].port == port) {
+            n++;
+            assert_true(l.v[i].fd == fd || l.v[i].fd == twin);
+            assert_int_equal(swap_open_sockets_fd(&open, l.v[i].inode), l.v[i].fd);
+        }
+    assert_int_equal(n, 2);
     assert_null(find(&l, dist));
+    assert_int_equal(swap_open_sockets_fd(&open, 0), -1);
+    swap_open_sockets_fini(&open);
     swap_listeners_fini(&l);
     close(fd);
     close(twin);
@@ -131,8 +139,9 @@ static void only_listeners_of_that_process_count(void **state)
 
 static void what_is_missing_is_named(void **state)
 {
-    struct swap_listener any4 = {AF_INET, 80, "0.0.0.0"}, any6 = {AF_INET6, 80, "::"};
-    struct swap_listener local = {AF_INET, 80, "127.0.0.1"};
+    struct swap_listener any4 = {AF_INET, 80, "0.0.0.0", 3, 1};
+    struct swap_listener any6 = {AF_INET6, 80, "::", 4, 2};
+    struct swap_listener local = {AF_INET, 80, "127.0.0.1", 5, 3};
     struct swap_listener both_v[] = {any4, any6}, local_v[] = {local};
     struct swap_listeners both = {both_v, 2}, one = {both_v, 1}, other = {local_v, 1}, none = {0};
 
@@ -143,15 +152,35 @@ static void what_is_missing_is_named(void **state)
     /* another address form cannot share the port's connections */
     assert_ptr_equal(swap_listeners_missing(&one, &other), &both_v[0]);
     assert_ptr_equal(swap_listeners_missing(&one, &none), &both_v[0]);
+    assert_ptr_equal(swap_listeners_other_form(&any4, &other), &local_v[0]);
+    assert_null(swap_listeners_other_form(&any4, &one));
+}
+
+static void a_bound_udp_port_is_found(void **state)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int bound = -1;
+
+    (void)state;
+    assert_int_equal(swap_udp_port(getpid()), 0);
+    for (int port = 20000; bound < 0 && port < 20100; port++) {
+        a.sin_port = htons((uint16_t)port);
+        if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+            bound = port;
+    }
+    assert_int_equal(swap_udp_port(getpid()), bound);
+    close(fd);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_listens_is_found),
-        cmocka_unit_test(a_group_is_there_once_and_the_distribution_is_left_out),
+        cmocka_unit_test(every_socket_is_there_and_the_distribution_is_left_out),
         cmocka_unit_test(only_listeners_of_that_process_count),
         cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(a_bound_udp_port_is_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

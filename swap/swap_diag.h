@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The TCP sockets of this network namespace, as the kernel lists them (sock_diag(7)). No privilege
+ * is needed. Any thread; no state. */
+#ifndef SWAP_DIAG_H
+#define SWAP_DIAG_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rel_err.h"
+
+/* States, as bits of `states` (include/net/tcp_states.h). */
+enum {
+    SWAP_DIAG_ESTABLISHED = 1 << 1,
+    SWAP_DIAG_SYN_RECV = 1 << 3,
+    SWAP_DIAG_CLOSE_WAIT = 1 << 8,
+    SWAP_DIAG_LISTEN = 1 << 10
+};
+
+struct swap_diag_socket {
+    int family;
+    in_port_t local_port, peer_port; /* host order */
+    struct in6_addr local, peer;     /* IPv4: the first four bytes */
+    uint32_t inode;                  /* 0: half-open, or not accepted yet */
+    uid_t uid;
+    unsigned device; /* bound to that interface; 0: none. Of listeners */
+    bool v6only;
+    uint32_t unread,
+        unsent; /* bytes in the two queues; of a listener: connections, and the limit */
+    /* ms since; of established ones (TCP_INFO) */
+    uint32_t last_sent_ms, last_received_ms, last_ack_ms;
+    uint64_t bytes_received;
+};
+
+/* Calls `each` for every TCP socket of that family on local port `port` in one of `states`. A v4
+ * connection of a dual-stack listener is in AF_INET6 only (facts of the kernel). */
+REL_MUST_USE int swap_diag_dump(int family, in_port_t port, uint32_t states,
+                                void (*each)(void *ctx, const struct swap_diag_socket *s),
+                                void *ctx, struct rel_err *e);
+
+#endif

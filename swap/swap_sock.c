@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "swap/swap_sock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+bool swap_key_equal(const struct swap_key *a, const struct swap_key *b)
+{
+    return !memcmp(&a->address, &b->address, sizeof(a->address)) && a->v6only == b->v6only &&
+           !strcmp(a->device, b->device) && a->uid == b->uid;
+}
+
+in_port_t swap_key_port(const struct swap_key *key)
+{
+    /* at the same place in both (ip(7), ipv6(7)) */
+    return ntohs(((const struct sockaddr_in *)&key->address)->sin_port);
+}
+
+char *swap_key_text(const struct swap_key *key)
+{
+    const struct sockaddr_in *a4 = (const struct sockaddr_in *)&key->address;
+    const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&key->address;
+    bool v4 = key->address.ss_family == AF_INET;
+    char text[INET6_ADDRSTRLEN] = "";
+
+    inet_ntop(key->address.ss_family, v4 ? (const void *)&a4->sin_addr : &a6->sin6_addr, text,
+              sizeof(text));
+    return rel_strf(v4 ? "%s:%d" : "[%s]:%d", text, (int)swap_key_port(key));
+}
+
+static int read_key(int fd, struct swap_key *key, uint64_t *inode)
+{
+    socklen_t len = sizeof(key->address), device_len = sizeof(key->device);
+    int v6only = 0;
+    socklen_t v6only_len = sizeof(v6only);
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || getsockname(fd, (struct sockaddr *)&key->address, &len) < 0)
+        return -1;
+    *inode = st.st_ino;
+    key->uid = st.st_uid;
+    (void)!getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, key->device, &device_len);
+    if (key->address.ss_family == AF_INET6 &&
+        getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &v6only_len) == 0)
+        key->v6only = v6only != 0;
+    return 0;
+}
+
+int swap_sock_hold(pid_t pid, int vm_fd, uint64_t inode, struct swap_sock *sock, struct rel_err *e)
+{
+    rel_autoclose int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    rel_autoclose int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, vm_fd, 0);
+    struct swap_sock got = {.vm_fd = vm_fd};
+
+    if (fd < 0)
+        return rel_fail(e, errno == EPERM || errno == ENOSYS ? REL_E_UNSUPPORTED : REL_E_IO, errno,
+                        "take a copy of a listening socket of process %d", (int)pid);
+    if (read_key(fd, &got.key, &got.inode) < 0 || got.inode != inode)
+        return rel_fail(e, REL_E_IO, 0, "process %d closed a listening socket just now", (int)pid);
+    got.fd = rel_steal_fd(&fd);
+    *sock = got;
+    return 0;
+}
+
+bool swap_sock_is_open(const struct swap_sock *sock, pid_t pid)
+{
+    long same = syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, sock->fd, sock->vm_fd);
+
+    return same == 0 || (same < 0 && errno != EBADF && errno != ESRCH);
+}
+
+/* Of a listening socket tcpi_unacked is the queue and tcpi_sacked its limit (tcp_get_info()). */
+static struct tcp_info info_of(const struct swap_sock *sock)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    (void)!getsockopt(sock->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    return info;
+}
+
+unsigned swap_sock_queue(const struct swap_sock *sock)
+{
+    return info_of(sock).tcpi_unacked;
+}
+
+unsigned swap_sock_backlog(const struct swap_sock *sock)
+{
+    return info_of(sock).tcpi_sacked;
+}
+
+void swap_sock_set_backlog(const struct swap_sock *sock, int backlog)
+{
+    (void)!listen(sock->fd, backlog);
+}
