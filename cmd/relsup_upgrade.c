@@ -10,45 +10,117 @@
 #include "cmd/relsup.h"
 #include "supervisor/sup_fetch.h"
 
-extern const struct cmd_verb relsup_upgrade, relsup_rollback, relsup_restart, relsup_stop;
+extern const struct cmd_verb relsup_upgrade, relsup_rollback, relsup_restart, relsup_stop,
+    relsup_cutover, relsup_abort;
+
+#define SWAP_OPTIONS                                                                            \
+    {"boot", 'b', "TIME", "how long the new release may take to be ready (60s)"},               \
+        {"canary", 'c', "SHARES", "give it 5,25,50 percent of the new connections before all"}, \
+        {"step", 0, "TIME", "with --canary: how long it has each share (30s)"},                 \
+        {"hold", 0, NULL, "stop before the cutover, until 'relsup cutover' or 'relsup abort'"}, \
+        {"soak", 0, "TIME", "how long a failure after the cutover leads back (0s)"},            \
+    {                                                                                           \
+        "drain", 0, "TIME", "how long what the old one has begun may take (30s)"                \
+    }
 
 static const struct cmd_option upgrade_options[] = {
     {"swap", 's', NULL, "boot the new release beside the old one (the default)"},
     {"hot", 0, NULL, "change the running code in place"},
     {"dry-run", 'n', NULL, "with --hot: only check whether it could be done"},
-    {"boot", 'b', "TIME", "how long the new release may take to be ready (60s)"},
+    SWAP_OPTIONS,
     RELSUP_HOME_OPTIONS,
     {0},
 };
-static const struct cmd_option change_options[] = {
-    {"boot", 'b', "TIME", "how long the release may take to be ready (60s)"},
-    RELSUP_HOME_OPTIONS,
-    {0},
-};
+static const struct cmd_option change_options[] = {SWAP_OPTIONS, RELSUP_HOME_OPTIONS, {0}};
 static const struct cmd_option home_options[] = {RELSUP_HOME_OPTIONS, {0}};
+
+static int put_time(const struct cmd_ctx *ctx, json_t *args, const char *option, struct rel_err *e)
+{
+    rel_autofree char *key = rel_strf("%s_ms", option);
+    int64_t ms;
+
+    if (!cmd_has(ctx, option))
+        return 0;
+    if (cmd_get_ms(ctx, option, 0, &ms, e) < 0)
+        return -1;
+    json_object_set_new(args, key, json_integer(ms));
+    return 0;
+}
+
+/* "5,25,100" */
+static int put_shares(const struct cmd_ctx *ctx, json_t *args, struct rel_err *e)
+{
+    const char *text = cmd_get(ctx, "canary");
+    json_t *list;
+
+    if (!text)
+        return cmd_has(ctx, "step") ? rel_fail(e, REL_E_USAGE, 0, "--step goes with --canary") : 0;
+    list = json_array();
+    json_object_set_new(args, "canary", list);
+    for (const char *p = text;; p++) {
+        char *end;
+        double percent = strtod(p, &end);
+
+        if (end == p || (*end && *end != ',') || !(percent > 0) || percent > 100)
+            return rel_fail(e, REL_E_USAGE, 0, "--canary: '%s' is no list of percents like 5,25,50",
+                            text);
+        json_array_append_new(list, json_real(percent));
+        if (!*end)
+            return 0;
+        p = end;
+    }
+}
+
+static int put_swap_options(const struct cmd_ctx *ctx, json_t *args, struct rel_err *e)
+{
+    static const char *const times[] = {"boot", "soak", "drain", "step"};
+
+    for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
+        if (put_time(ctx, args, times[i], e) < 0)
+            return -1;
+    if (cmd_has(ctx, "hold"))
+        json_object_set_new(args, "hold", json_true());
+    return put_shares(ctx, args, e);
+}
+
+static char *held_text(const json_t *result)
+{
+    rel_autobuf struct rel_buf b = {0};
+    size_t i;
+    json_t *line;
+
+    rel_buf_addf(&b, "%s waits and gets no connection. Look at it:\n",
+                 json_string_value(json_object_get(result, "release")));
+    json_array_foreach (json_object_get(result, "preview"), i, line)
+        rel_buf_addf(&b, "  %s\n", json_string_value(line));
+    rel_buf_adds(&b, "Then 'relsup cutover', or 'relsup abort'.\n");
+    return rel_buf_take(&b);
+}
+
+static char *changed_text(const json_t *args, const json_t *result)
+{
+    const char *app = json_string_value(json_object_get(result, "app"));
+    const char *release = json_string_value(json_object_get(result, "release"));
+    const char *previous = json_string_value(json_object_get(result, "previous"));
+
+    if (json_is_true(json_object_get(result, "held")))
+        return held_text(result);
+    if (json_is_true(json_object_get(args, "dry_run")))
+        return rel_strf("%s %s can be changed to %s in place\n", app, previous, release);
+    if (json_is_true(json_object_get(result, "hot")))
+        return rel_strf("%s %s runs, changed in place from %s\n", app, release, previous);
+    return rel_strf("%s %s serves%s%s%s\n", app, release, previous ? ", " : "",
+                    previous ? previous : "", previous ? " is stopped" : "");
+}
 
 static int change(struct cmd_ctx *ctx, enum sup_cmd cmd, json_t *args, struct rel_err *e)
 {
     json_auto_t *result = NULL;
     rel_autofree char *text = NULL;
-    const char *app, *release, *previous;
-    int64_t boot_ms;
 
-    if (cmd_get_ms(ctx, "boot", 0, &boot_ms, e) < 0)
+    if (put_swap_options(ctx, args, e) < 0 || relsup_call(ctx, cmd, args, &result, e) < 0)
         return -1;
-    json_object_set_new(args, "boot_ms", json_integer(boot_ms));
-    if (relsup_call(ctx, cmd, args, &result, e) < 0)
-        return -1;
-    app = json_string_value(json_object_get(result, "app"));
-    release = json_string_value(json_object_get(result, "release"));
-    previous = json_string_value(json_object_get(result, "previous"));
-    if (json_is_true(json_object_get(args, "dry_run")))
-        text = rel_strf("%s %s can be changed to %s in place\n", app, previous, release);
-    else if (json_is_true(json_object_get(result, "hot")))
-        text = rel_strf("%s %s runs, changed in place from %s\n", app, release, previous);
-    else
-        text = rel_strf("%s %s serves%s%s%s\n", app, release, previous ? ", " : "",
-                        previous ? previous : "", previous ? " is stopped" : "");
+    text = changed_text(args, result);
     return rel_out_result(&ctx->out, result, text, e);
 }
 
@@ -60,6 +132,8 @@ static int upgrade(struct cmd_ctx *ctx, struct rel_err *e)
 
     if (hot && cmd_has(ctx, "swap"))
         return rel_fail(e, REL_E_USAGE, 0, "--hot and --swap exclude each other");
+    if (hot && (cmd_has(ctx, "canary") || cmd_has(ctx, "hold") || cmd_has(ctx, "soak")))
+        return rel_fail(e, REL_E_USAGE, 0, "--canary, --hold and --soak go with --swap");
     if (dry_run && !hot)
         return rel_fail(e, REL_E_USAGE, 0, "--dry-run goes with --hot");
     if (sup_is_url(ctx->pos[0]))
@@ -87,6 +161,31 @@ static int restart(struct cmd_ctx *ctx, struct rel_err *e)
     return change(ctx, SUP_CMD_RESTART, args, e);
 }
 
+static int cutover(struct cmd_ctx *ctx, struct rel_err *e)
+{
+    json_auto_t *args = json_object(), *result = NULL;
+    rel_autofree char *text = NULL;
+
+    if (relsup_call(ctx, SUP_CMD_CUTOVER, args, &result, e) < 0)
+        return -1;
+    text = changed_text(args, result);
+    return rel_out_result(&ctx->out, result, text, e);
+}
+
+static int abort_upgrade(struct cmd_ctx *ctx, struct rel_err *e)
+{
+    json_auto_t *result = NULL;
+    rel_autofree char *text = NULL;
+    const char *serves;
+
+    if (relsup_call(ctx, SUP_CMD_ABORT, NULL, &result, e) < 0)
+        return -1;
+    serves = json_string_value(json_object_get(result, "release"));
+    text = rel_strf("%s is undone%s%s%s\n", json_string_value(json_object_get(result, "aborted")),
+                    serves ? ", " : "", serves ? serves : "", serves ? " serves" : "");
+    return rel_out_result(&ctx->out, result, text, e);
+}
+
 /* The supervisor answers when the VM is gone, and ends itself right after. */
 static int stop(struct cmd_ctx *ctx, struct rel_err *e)
 {
@@ -109,7 +208,7 @@ static int stop(struct cmd_ctx *ctx, struct rel_err *e)
 const struct cmd_verb relsup_upgrade = {
     .name = "upgrade",
     .summary = "Replaces what runs by another release; returns when it is done or undone",
-    .usage = "TARBALL|DIR|URL [--swap|--hot [--dry-run]] [--boot TIME]",
+    .usage = "TARBALL|DIR|URL [--swap|--hot [--dry-run]] [--canary SHARES] [--hold] [--soak TIME]",
     .options = upgrade_options,
     .pos_min = 1,
     .pos_max = 1,
@@ -125,6 +224,17 @@ const struct cmd_verb relsup_restart = {.name = "restart",
                                         .usage = "",
                                         .options = change_options,
                                         .run = restart};
+const struct cmd_verb relsup_cutover = {.name = "cutover",
+                                        .summary = "Lets the candidate of 'upgrade --hold' serve",
+                                        .usage = "",
+                                        .options = home_options,
+                                        .run = cutover};
+const struct cmd_verb relsup_abort = {.name = "abort",
+                                      .summary = "Ends an upgrade before its soak is over: the old "
+                                                 "release serves on",
+                                      .usage = "",
+                                      .options = home_options,
+                                      .run = abort_upgrade};
 const struct cmd_verb relsup_stop = {.name = "stop",
                                      .summary =
                                          "Stops the application gracefully, then its supervisor",

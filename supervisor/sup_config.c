@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/sup_config.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,53 +11,111 @@
 #include "base/rel_io.h"
 #include "base/rel_json.h"
 #include "pkg/pkg_sign.h"
+#include "supervisor/sup_config_internal.h"
 
 enum { FILE_MAX = 1 << 20, TIME_MAX_S = 86400, KEEP_MAX = 1000 };
-enum { BOOT_MS = 60000, SHUTDOWN_MS = 30000, KEEP = 3 };
+enum { BOOT_MS = 60000, SHUTDOWN_MS = 30000, DRAIN_MS = 30000, KEEP = 3 };
+enum { DRAIN_RATE = 500, DRAIN_RATE_MAX = 1000000, NODE_NAME_MAX = 64 };
+#define PREVIEW "127.83.0.1"
 
-struct reader {
-    struct sup_config *c;
-    const char *file, *text, *key;
-};
-
-static int wrong(const struct reader *r, const char *what, struct rel_err *e)
+int sup_config_wrong(const struct sup_config_reader *r, const char *what, struct rel_err *e)
 {
-    return rel_fail(e, REL_E_INPUT, 0, "%s:%d: %s %s", r->file,
-                    rel_json_line(r->text, rel_json_find_key(r->text, r->key, 1)), r->key, what);
+    const char *at = rel_json_find_key(r->text, r->key, 1);
+
+    if (r->sub)
+        at = rel_json_find_key(at, r->sub, 0);
+    return rel_fail(e, REL_E_INPUT, 0, "%s:%d: %s%s%s %s", r->file, rel_json_line(r->text, at),
+                    r->key, r->sub ? ": " : "", r->sub ? r->sub : "", what);
 }
 
-static int read_app(struct reader *r, const json_t *v, struct rel_err *e)
+static int read_app(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
     if (!json_is_string(v) || !*json_string_value(v))
-        return wrong(r, "must be the name of the application", e);
+        return sup_config_wrong(r, "must be the name of the application", e);
     r->c->app = rel_xstrdup(json_string_value(v));
     return 0;
 }
 
-static int read_time(struct reader *r, const json_t *v, int64_t *ms, struct rel_err *e)
+int sup_config_time(const struct sup_config_reader *r, const json_t *v, int64_t *ms,
+                    struct rel_err *e)
 {
     double s = json_number_value(v);
 
     if (!json_is_number(v) || s <= 0 || s > TIME_MAX_S)
-        return wrong(r, "must be a number of seconds, more than 0 and at most 86400", e);
+        return sup_config_wrong(r, "must be a number of seconds, more than 0 and at most 86400", e);
     *ms = (int64_t)(s * 1000);
     return 0;
 }
 
-static int read_boot(struct reader *r, const json_t *v, struct rel_err *e)
+static int read_boot(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
-    return read_time(r, v, &r->c->boot_ms, e);
+    return sup_config_time(r, v, &r->c->boot_ms, e);
 }
 
-static int read_shutdown(struct reader *r, const json_t *v, struct rel_err *e)
+static int read_shutdown(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
-    return read_time(r, v, &r->c->shutdown_ms, e);
+    return sup_config_time(r, v, &r->c->shutdown_ms, e);
 }
 
-static int read_keep(struct reader *r, const json_t *v, struct rel_err *e)
+static int read_drain(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
+{
+    return sup_config_time(r, v, &r->c->drain_ms, e);
+}
+
+static int read_soak(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
+{
+    if (json_is_number(v) && json_number_value(v) == 0) {
+        r->c->soak_ms = 0;
+        return 0;
+    }
+    return sup_config_time(r, v, &r->c->soak_ms, e);
+}
+
+static int read_drain_rate(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
+{
+    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > DRAIN_RATE_MAX)
+        return sup_config_wrong(r, "must be a whole number from 1 to 1000000", e);
+    r->c->drain_rate = (int)json_integer_value(v);
+    return 0;
+}
+
+/* Nobody but this host can come from there. */
+static int read_preview(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
+{
+    struct in_addr a;
+
+    if (!json_is_string(v) || inet_pton(AF_INET, json_string_value(v), &a) != 1 ||
+        ntohl(a.s_addr) >> 24 != 127 || ntohl(a.s_addr) == INADDR_LOOPBACK)
+        return sup_config_wrong(r, "must be an address of 127.0.0.0/8 other than 127.0.0.1", e);
+    r->c->preview = a;
+    return 0;
+}
+
+static bool is_node_name(const char *name)
+{
+    size_t len = name ? strlen(name) : 0;
+
+    return len && len <= NODE_NAME_MAX &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == len;
+}
+
+static int read_node_names(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
+{
+    const char *blue = json_string_value(json_array_get(v, 0));
+    const char *green = json_string_value(json_array_get(v, 1));
+
+    if (json_array_size(v) != 2 || !is_node_name(blue) || !is_node_name(green) ||
+        !strcmp(blue, green))
+        return sup_config_wrong(r, "must be a list of two different names, without a host", e);
+    r->c->node_names[0] = rel_xstrdup(blue);
+    r->c->node_names[1] = rel_xstrdup(green);
+    return 0;
+}
+
+static int read_keep(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
     if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > KEEP_MAX)
-        return wrong(r, "must be a whole number from 0 to 1000", e);
+        return sup_config_wrong(r, "must be a whole number from 0 to 1000", e);
     r->c->keep = (int)json_integer_value(v);
     return 0;
 }
@@ -82,7 +141,7 @@ static bool is_ours(const char *name)
     return false;
 }
 
-static int wrong_variable(const struct reader *r, const char *name, const char *what,
+static int wrong_variable(const struct sup_config_reader *r, const char *name, const char *what,
                           struct rel_err *e)
 {
     const char *from = rel_json_find_key(r->text, r->key, 1);
@@ -91,14 +150,14 @@ static int wrong_variable(const struct reader *r, const char *name, const char *
                     rel_json_line(r->text, rel_json_find_key(from, name, 0)), name, what);
 }
 
-static int read_env(struct reader *r, const json_t *v, struct rel_err *e)
+static int read_env(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
     const char *name;
     json_t *value;
     size_t n = 0;
 
     if (!json_is_object(v))
-        return wrong(r, "must be an object of names and strings", e);
+        return sup_config_wrong(r, "must be an object of names and strings", e);
     r->c->env = rel_xcalloc(json_object_size(v) + 1, sizeof(*r->c->env));
     json_object_foreach ((json_t *)v, name, value) {
         if (!is_variable(name))
@@ -114,13 +173,13 @@ static int read_env(struct reader *r, const json_t *v, struct rel_err *e)
 
 /* A relative path starts at the folder of relsup.json. That the key is one is seen at once, not at
  * the first upgrade. */
-static int read_public_key(struct reader *r, const json_t *v, struct rel_err *e)
+static int read_public_key(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
     const char *file = json_string_value(v), *slash = strrchr(r->file, '/');
     pkg_autokey struct pkg_key *key = NULL;
 
     if (!file)
-        return wrong(r, "must be the path of a public key", e);
+        return sup_config_wrong(r, "must be the path of a public key", e);
     free(r->c->key);
     r->c->key = *file == '/' || !slash ? rel_xstrdup(file)
                                        : rel_strf("%.*s/%s", (int)(slash - r->file), r->file, file);
@@ -128,21 +187,35 @@ static int read_public_key(struct reader *r, const json_t *v, struct rel_err *e)
 }
 
 /* "$schema" is for editors. */
-static int skip_schema(struct reader *r, const json_t *v, struct rel_err *e)
+static int skip_schema(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
-    return json_is_string(v) ? 0 : wrong(r, "must be a string", e);
+    return json_is_string(v) ? 0 : sup_config_wrong(r, "must be a string", e);
 }
 
 static const struct {
     const char *key;
-    int (*read)(struct reader *r, const json_t *v, struct rel_err *e);
+    int (*read)(struct sup_config_reader *r, const json_t *v, struct rel_err *e);
 } keys[] = {
-    {"$schema", skip_schema},      {"app", read_app},   {"boot_s", read_boot},
-    {"shutdown_s", read_shutdown}, {"keep", read_keep}, {"env", read_env},
+    {"$schema", skip_schema},
+    {"app", read_app},
+    {"boot_s", read_boot},
+    {"shutdown_s", read_shutdown},
+    {"keep", read_keep},
+    {"env", read_env},
     {"key", read_public_key},
+    {"drain_s", read_drain},
+    {"soak_s", read_soak},
+    {"drain_rate", read_drain_rate},
+    {"preview_address", read_preview},
+    {"node_names", read_node_names},
+    {"health", sup_config_health},
+    {"before_boot", sup_config_before_boot},
+    {"before_cutover", sup_config_before_cutover},
+    {"after_cutover", sup_config_after_cutover},
 };
 
-static int read_key(struct reader *r, const char *key, const json_t *v, struct rel_err *e)
+static int read_key(struct sup_config_reader *r, const char *key, const json_t *v,
+                    struct rel_err *e)
 {
     r->key = key;
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
@@ -157,7 +230,7 @@ static int read_file(struct sup_config *c, const char *file, struct rel_err *e)
     rel_autofree char *text = NULL;
     json_auto_t *doc = NULL;
     json_error_t error;
-    struct reader r = {.c = c, .file = file};
+    struct sup_config_reader r = {.c = c, .file = file};
     const char *key;
     json_t *v;
     size_t len;
@@ -189,9 +262,14 @@ static bool is_there(const char *file)
 int sup_config_read(const char *home_file, const char *release_file, struct sup_config *c,
                     struct rel_err *e)
 {
-    struct sup_config read = {.boot_ms = BOOT_MS, .shutdown_ms = SHUTDOWN_MS, .keep = KEEP};
+    struct sup_config read = {.boot_ms = BOOT_MS,
+                              .shutdown_ms = SHUTDOWN_MS,
+                              .drain_ms = DRAIN_MS,
+                              .drain_rate = DRAIN_RATE,
+                              .keep = KEEP};
     const char *file = NULL;
 
+    (void)inet_pton(AF_INET, PREVIEW, &read.preview);
     if (is_there(home_file))
         file = home_file;
     else if (is_there(release_file))
@@ -211,5 +289,8 @@ void sup_config_fini(struct sup_config *c)
     free(c->env);
     free(c->app);
     free(c->key);
+    free(c->node_names[0]);
+    free(c->node_names[1]);
+    sup_config_swap_fini(c);
     *c = (struct sup_config){0};
 }

@@ -1,22 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* relsup.json: the operator's settings in HOME, or the release's own where there is none. Strict:
- * an unknown key, a wrong type or a duplicate key is REL_E_INPUT with file and line. */
+ * an unknown key, a wrong type or a duplicate key is REL_E_INPUT with file and line. JSON Schema:
+ * docs/relsup.schema.json. */
 #ifndef SUP_CONFIG_H
 #define SUP_CONFIG_H
 
+#include <netinet/in.h>
+#include <stdbool.h>
+
 #include "base/rel_err.h"
+
+/* XX(constant, name) */
+#define SUP_PROBE_MAP(XX)    \
+    XX(SUP_PROBE_NODE, node) \
+    XX(SUP_PROBE_HTTP, http) \
+    XX(SUP_PROBE_TCP, tcp)   \
+    XX(SUP_PROBE_RPC, rpc)   \
+    XX(SUP_PROBE_EXEC, exec)
+
+enum sup_probe_kind {
+#define XX(constant, name) constant,
+    SUP_PROBE_MAP(XX)
+#undef XX
+        SUP_PROBE_COUNT
+};
+
+/* One thing that a candidate must pass, and go on passing until its soak is over. */
+struct sup_health {
+    enum sup_probe_kind kind;
+    int port;       /* http, tcp; 0: the one that the application listens on */
+    char *path;     /* http */
+    char *host;     /* http: of the Host header; NULL: localhost */
+    bool tls;       /* http: https; the certificate is not looked at */
+    int status;     /* http: what is wanted; 0: any from 200 to 299 */
+    char *body;     /* http: an extended regular expression (regex(7)) to be found; or NULL */
+    char *expr;     /* rpc: must have the value ok or true */
+    char **command; /* exec: must exit with 0; NULL-terminated */
+    int64_t interval_ms, timeout_ms;
+    int in_a_row; /* so many must succeed, one after the other, before the cutover */
+    int failures; /* so many failures, one after the other, are too many */
+};
+
+/* What runs in the new release while the old one still serves. One of the two is set. */
+struct sup_boot_step {
+    char *eval; /* an expression, by the launcher's eval */
+    char **run; /* a command, in the release's folder; NULL-terminated */
+    int64_t timeout_ms;
+};
+
+/* A function that is called in a peer. */
+struct sup_call {
+    char *module, *function; /* NULL: none */
+    int64_t timeout_ms;
+};
 
 struct sup_config {
     char *app;           /* name of the application; NULL: that of the first release */
     int64_t boot_ms;     /* a peer must be ready within it; default 60 s */
     int64_t shutdown_ms; /* from SIGTERM to SIGKILL; default 30 s */
+    int64_t drain_ms;    /* what the old peer has begun may take so long; default 30 s */
+    int64_t soak_ms;     /* so long a failure after the cutover leads back; default 0 */
+    int drain_rate;      /* connections a second that are ended at the end of a drain; 500 */
+    struct in_addr preview;
+    char *node_names[2]; /* without the host; NULL: <app>_blue and <app>_green */
     int keep;            /* releases kept on disk beside the one that runs; default 3 */
     char *key;           /* file of the public key that must have signed a release; NULL: none */
     char **env;          /* "NAME=VALUE" for the peers, NULL-terminated; may be NULL */
+    struct sup_health *health;
+    size_t health_n;
+    struct sup_boot_step *before_boot;
+    size_t before_boot_n;
+    struct sup_call before_cutover, after_cutover;
 };
 
 /* Both files may be absent: defaults. Keys of the contract that this version does not act on yet
- * (probes, soak, drain, ...) are REL_E_INPUT like unknown ones, so nobody believes they work. */
+ * (distribution, user) are REL_E_INPUT like unknown ones, so nobody believes they work. */
 REL_MUST_USE int sup_config_read(const char *home_file, const char *release_file,
                                  struct sup_config *c, struct rel_err *e);
 void sup_config_fini(struct sup_config *c);

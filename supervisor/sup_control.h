@@ -28,6 +28,8 @@ enum { SUP_PROTOCOL = 1, SUP_LINE_MAX = 64 * 1024 };
     XX(SUP_CMD_UPGRADE, upgrade)   \
     XX(SUP_CMD_ROLLBACK, rollback) \
     XX(SUP_CMD_RESTART, restart)   \
+    XX(SUP_CMD_CUTOVER, cutover)   \
+    XX(SUP_CMD_ABORT, abort)       \
     XX(SUP_CMD_STOP, stop)
 
 enum sup_cmd {

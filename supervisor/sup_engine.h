@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The supervisor of one home, inside: shared by sup_run.c (life), sup_serve.c (requests) and
- * sup_swap.c (the orders of the swap's table). The loop's thread, but for what a worker is handed.
+/* The supervisor of one home, inside: shared by sup_run.c (life), sup_serve.c (requests),
+ * sup_swap.c (the orders of the swap's table that bring a release in and end a run), sup_steer.c
+ * (those that move the connections), sup_health.c (the probes) and sup_drain.c (what is left). The
+ * loop's thread, but for what a worker is handed.
  */
 #ifndef SUP_ENGINE_H
 #define SUP_ENGINE_H
@@ -9,11 +11,16 @@
 #include "supervisor/sup_control.h"
 #include "supervisor/sup_jobs.h"
 #include "supervisor/sup_peer.h"
+#include "supervisor/sup_probe.h"
 #include "supervisor/sup_run.h"
+#include "supervisor/sup_steps.h"
 #include "supervisor/sup_store.h"
+#include "swap/swap_drain.h"
 #include "swap/swap_fsm.h"
+#include "swap/swap_listen.h"
+#include "swap/swap_traffic.h"
 
-enum { SUP_EVENTS = 16 };
+enum { SUP_EVENTS = 16, SUP_SHARES = 16 };
 
 /* What was asked for last. */
 struct sup_ask {
@@ -21,11 +28,30 @@ struct sup_ask {
     char *release;            /* tarball to bring in; NULL: `dir` is there already */
     char *dir, *from;         /* folders in releases/ */
     bool hot, dry_run, added; /* added: `dir` came in with this and goes if it fails */
+    bool hold;                /* wait for a person before the cutover */
+    bool cut_over;            /* the candidate has got all connections, for a while at least */
+    bool until_serving;       /* who asked does not wait for the end of the old peer */
     char *app;
-    int64_t boot_ms, began_ms;
-    struct sup_conn *conn; /* who waits for it; NULL */
+    int64_t boot_ms, soak_ms, drain_ms, step_ms, began_ms; /* -1: as configured */
+    unsigned shares[SUP_SHARES];                           /* of 10,000; before all of them */
+    size_t share_n, share_at;
+    struct sup_conn *conn;       /* who waits for it; NULL */
+    struct sup_conn *abort_conn; /* who ended it; NULL */
     struct rel_err failure;
     struct hot_report report;
+};
+
+/* A probe and how it went. */
+struct sup_health_run {
+    const struct sup_health *health;
+    int passed, failed; /* in a row */
+    int64_t next_ms;
+};
+
+struct sup_watch {
+    uv_work_t work;
+    bool busy;
+    struct rel_err e;
 };
 
 struct sup {
@@ -38,7 +64,7 @@ struct sup {
     uv_timer_t tick;
     uv_work_t job, probe;
     bool job_busy, probe_busy;
-    enum swap_state state;
+    enum swap_state state, left; /* now, and the one before */
     int64_t deadline_ms, step_ms, heard_ms, nudged_ms;
     enum swap_event queue[SUP_EVENTS];
     size_t queue_n;
@@ -52,12 +78,34 @@ struct sup {
     struct sup_conn *stop_conn;
     struct rel_err failure; /* of sup_run itself */
     /* of the probe under way: copies, because the peer may end meanwhile */
-    struct hot_contact probe_contact, job_contact;
+    struct hot_contact probe_contact, job_contact, job_old_contact;
     pid_t probe_old_pid;
     int probe_old_port, probe_generation;
-    bool probe_ready;
-    char *probe_why, *why;
+    struct sup_readiness readiness;
+    char *why;
     struct rel_err probe_err, job_err;
+    struct sup_steps *steps; /* NULL: none runs */
+    /* the connections; NULL: no swap is under way, or they cannot be steered */
+    struct swap_traffic *traffic;
+    struct swap_process verify_who[SWAP_SIDE_COUNT];
+    bool traffic_busy, let_go; /* a worker has it; and then somebody wanted to let go of `side` */
+    enum swap_side let_go_side;
+    char *unsteered; /* why they cannot be; NULL: they can, as far as known */
+    int64_t watched_ms, missing_ms;
+    /* the probes of the candidate */
+    struct sup_watch health;
+    struct sup_health_run *health_runs;
+    size_t health_n, health_at;
+    int health_generation;
+    struct sup_place place;
+    /* what is left of a peer that gets no new connections */
+    struct sup_watch census;
+    struct swap_drain *drain;
+    struct swap_census left_over;
+    pid_t census_pid;
+    bool drain_again;         /* as soon as the look under way is over */
+    size_t close_n, closed_n; /* of connections: to be ended in this look, and ended so far */
+    int64_t drain_began_ms, look_ms, look_took_ms, closed_ms;
 };
 
 void sup_log(struct sup *s, const char *fmt, ...) REL_PRINTF(2, 3);
@@ -73,11 +121,52 @@ void sup_post(struct sup *s, enum swap_event event);
 void sup_begin(struct sup *s, const struct sup_ask *ask);
 /* Performs an order of the table. */
 void sup_perform(struct sup *s, enum swap_action action);
-/* A probe, unless one is under way. */
+/* Looks whether the candidate is ready, unless somebody looks already. */
 void sup_probe_candidate(struct sup *s);
 void sup_step(struct sup *s, const char *step, const char *state, const char *detail);
 /* A peer ended: which event that is, or a crash of the active one. */
 void sup_on_peer_exit(struct sup_peer *peer);
+struct hot_contact sup_copy_contact(const struct hot_contact *c);
+/* Whoever looks for the active peer finds it; what fails is logged. */
+void sup_show_active(struct sup *s);
+
+/* sup_report.c */
+void sup_report_done(struct sup *s);
+void sup_report_refused(struct sup *s);
+void sup_report_undone(struct sup *s);
+/* Who waits learns that the new release serves; once. */
+void sup_answer_done(struct sup *s, const char *app);
+void sup_set_current(struct sup *s, const char *dir);
+/* A deadline passed, and what it was for. */
+void sup_fail_late(struct sup *s);
+
+/* sup_steer.c. Each order posts what comes of it. */
+
+/* Before the candidate is booted: the old peer's sockets alone get connections. -1: refused. */
+REL_MUST_USE int sup_guard(struct sup *s, struct rel_err *e);
+void sup_prove(struct sup *s);
+void sup_hold(struct sup *s);
+void sup_hand_over(struct sup *s);
+void sup_shift(struct sup *s);
+void sup_cut_over(struct sup *s);
+void sup_steer_back(struct sup *s);
+/* The run is over: the sockets of that side leave, and nothing is held any more. */
+void sup_let_go(struct sup *s, enum swap_side side);
+/* The active peer crashed before anybody else was proved. */
+void sup_block_old(struct sup *s);
+void sup_steer_tick(struct sup *s, int64_t now);
+
+/* sup_health.c */
+void sup_health_begin(struct sup *s);
+void sup_health_tick(struct sup *s, int64_t now);
+void sup_health_end(struct sup *s);
+
+/* sup_drain.c */
+void sup_drain_begin(struct sup *s);
+void sup_drain_tick(struct sup *s, int64_t now);
+void sup_drain_end(struct sup *s);
+/* "12 connections, 24 s left", owned by the caller; NULL while nothing is drained. */
+char *sup_drain_text(const struct sup *s);
 
 /* Ends every peer, then the loop. */
 void sup_stop_all(struct sup *s);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/sup_fetch.h"
 
-#define CURL_DISABLE_TYPECHECK /* its macros name the function, which is not linked */
 #include <arpa/inet.h>
-#include <curl/curl.h>
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/rel_io.h"
+#include "supervisor/sup_curl.h"
 
 /* A release of 15 MB is usual; one with a bundled model may have gigabytes. */
 static const int64_t size_max = INT64_C(8) << 30;
@@ -18,49 +16,6 @@ enum { CONNECT_S = 20, STALL_S = 30, WHOLE_S = 3600, REDIRECT_MAX = 5 };
 bool sup_is_url(const char *s)
 {
     return !strncmp(s, "https://", 8) || !strncmp(s, "http://", 7) || !strncmp(s, "file://", 7);
-}
-
-/* libcurl brings thirty libraries with it: they would double the memory of a supervisor, which
- * mostly never fetches anything. So it is loaded when it is needed. XX(name in libcurl) */
-#define CURL_MAP(XX)       \
-    XX(curl_easy_init)     \
-    XX(curl_easy_cleanup)  \
-    XX(curl_easy_setopt)   \
-    XX(curl_easy_perform)  \
-    XX(curl_easy_strerror) \
-    XX(curl_url)           \
-    XX(curl_url_cleanup)   \
-    XX(curl_url_dup)       \
-    XX(curl_url_get)       \
-    XX(curl_url_set)       \
-    XX(curl_free)
-
-#undef curl_easy_setopt
-struct curl {
-#define XX(name) __typeof__(name) *name;
-    CURL_MAP(XX)
-#undef XX
-};
-
-static int load(struct curl *c, struct rel_err *e)
-{
-    static const char *const names[] = {
-#define XX(name) #name,
-        CURL_MAP(XX)
-#undef XX
-    };
-    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-    void **slots = (void **)(void *)c; /* POSIX: a function's address fits a void * (dlsym(3)) */
-
-    _Static_assert(sizeof(*c) == sizeof(names), "a slot a name");
-    if (!library)
-        return rel_fail(e, REL_E_IO, 0, "fetching needs libcurl (Debian: libcurl4): %s", dlerror());
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        slots[i] = dlsym(library, names[i]);
-        if (!slots[i])
-            return rel_fail(e, REL_E_IO, 0, "this libcurl is too old: %s", dlerror());
-    }
-    return 0;
 }
 
 struct sink {
@@ -93,7 +48,7 @@ static bool is_this_host(const char *host)
 
 /* Without TLS anybody on the way could put another program in its place; on loopback there is no
  * way. */
-static int check_scheme(const struct curl *c, CURLU *u, const char *shown, struct rel_err *e)
+static int check_scheme(const struct sup_curl *c, CURLU *u, const char *shown, struct rel_err *e)
 {
     char *scheme = NULL, *host = NULL;
     bool plain =
@@ -110,7 +65,7 @@ static int check_scheme(const struct curl *c, CURLU *u, const char *shown, struc
 }
 
 /* As it may be told: a password, and the signature in the query of a presigned URL, are secrets. */
-static char *shown_url(const struct curl *c, CURLU *u)
+static char *shown_url(const struct sup_curl *c, CURLU *u)
 {
     CURLU *copy = c->curl_url_dup(u);
     char *text = NULL, *shown;
@@ -126,7 +81,7 @@ static char *shown_url(const struct curl *c, CURLU *u)
     return shown;
 }
 
-static void set_options(const struct curl *c, CURL *curl, const char *url, struct sink *sink,
+static void set_options(const struct sup_curl *c, CURL *curl, const char *url, struct sink *sink,
                         char *text)
 {
     c->curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -165,7 +120,7 @@ static enum rel_code code_of(CURLcode result)
 }
 
 struct fetch {
-    struct curl c;
+    struct sup_curl c;
     CURLU *u;
     CURL *curl;
     struct sink sink;
@@ -205,7 +160,7 @@ int sup_fetch(const char *url, const char *path, struct rel_err *e)
     rel_autotmp struct rel_tmp t = REL_TMP_INIT;
     rel_autofree char *shown = NULL;
 
-    if (load(&f.c, e) < 0)
+    if (sup_curl_load(&f.c, e) < 0)
         return -1;
     f.u = f.c.curl_url();
     if (!f.u || f.c.curl_url_set(f.u, CURLUPART_URL, url, 0) != CURLUE_OK)

@@ -41,8 +41,26 @@ static int probe_node(const struct hot_contact *c, char **why, struct rel_err *e
     return 0;
 }
 
-static int probe_listeners(const struct hot_contact *c, pid_t old_pid, int old_port, char **why,
-                           struct rel_err *e)
+/* All of its applications are started, so what it lacks will not come; in another address form it
+ * is another group for the kernel, and could take nothing over. */
+static void tell_missing(const struct swap_listener *missing, const struct swap_listeners *have,
+                         struct sup_readiness *r)
+{
+    const struct swap_listener *other = swap_listeners_other_form(missing, have);
+    rel_autofree char *text = swap_listener_text(missing);
+    rel_autofree char *other_text = other ? swap_listener_text(other) : NULL;
+
+    if (other)
+        r->why = rel_strf("it listens on %s where the old one listens on %s, and so cannot take "
+                          "over its connections",
+                          other_text, text);
+    else
+        r->why = rel_strf("it does not listen on %s", text);
+    r->never = other != NULL;
+}
+
+static int probe_listeners(const struct hot_contact *c, pid_t old_pid, int old_port,
+                           struct sup_readiness *r, struct rel_err *e)
 {
     struct swap_listeners wanted = {0}, have = {0};
     struct rel_err gone = {0};
@@ -55,25 +73,24 @@ static int probe_listeners(const struct hot_contact *c, pid_t old_pid, int old_p
         return -1;
     }
     missing = swap_listeners_missing(&wanted, &have);
-    if (missing) {
-        rel_autofree char *text = swap_listener_text(missing);
-
-        *why = rel_strf("it does not listen on %s", text);
-    }
+    if (missing)
+        tell_missing(missing, &have, r);
     swap_listeners_fini(&wanted);
     swap_listeners_fini(&have);
     return 0;
 }
 
-int sup_job_probe(const struct hot_contact *c, pid_t old_pid, int old_port, bool *ready, char **why,
-                  struct rel_err *e)
+int sup_job_probe(const struct hot_contact *c, pid_t old_pid, int old_port,
+                  struct sup_readiness *readiness, struct rel_err *e)
 {
-    *why = NULL;
-    if (probe_node(c, why, e) < 0)
+    struct sup_readiness r = {0};
+
+    if (probe_node(c, &r.why, e) < 0)
         return -1;
-    if (!*why && old_pid && probe_listeners(c, old_pid, old_port, why, e) < 0)
+    if (!r.why && old_pid && probe_listeners(c, old_pid, old_port, &r, e) < 0)
         return -1;
-    *ready = !*why;
+    r.ready = !r.why;
+    *readiness = r;
     return 0;
 }
 

@@ -10,11 +10,17 @@
 #include "hotload/hot_contact.h"
 #include "hotload/hot_upgrade.h"
 
+/* How far a booting peer is. */
+struct sup_readiness {
+    bool ready;
+    bool never; /* it cannot become ready any more */
+    char *why;  /* what is missing, in words, owned by the caller; NULL when ready */
+};
+
 /* Is the peer of `c` booted, its own application started, and does it listen wherever the process
- * `old_pid` does (0: nobody to compare with; old_port is its distribution's)? *ready tells; *why is
- * what is missing, in words, owned by the caller, NULL when ready. */
+ * `old_pid` does (0: nobody to compare with; old_port is its distribution's)? */
 REL_MUST_USE int sup_job_probe(const struct hot_contact *c, pid_t old_pid, int old_port,
-                               bool *ready, char **why, struct rel_err *e);
+                               struct sup_readiness *readiness, struct rel_err *e);
 
 /* Changes the running peer of `c` from the release in `old_root` to that in `new_root`; with
  * `dry_run` only checks. Errors as of hot_upgrade_run. */

@@ -200,7 +200,9 @@ static int prepare(const struct sup_spawn *s, struct sup_peer *p, const char *tm
     if (pkg_release_read(root, &p->release, e) < 0 || free_port(&c->port, e) < 0 ||
         rel_mkdirs(AT_FDCWD, tmp, 0700, e) < 0)
         return -1;
-    c->node = rel_strf("%s_%s@localhost", p->release->name, s->green ? "green" : "blue");
+    c->node = s->node_names[s->green]
+                  ? rel_strf("%s@localhost", s->node_names[s->green])
+                  : rel_strf("%s_%s@localhost", p->release->name, s->green ? "green" : "blue");
     c->cookie_file = rel_strf("%s/secret/cookie", s->home);
     c->root = rel_xstrdup(root);
     c->name = rel_xstrdup(p->release->name);

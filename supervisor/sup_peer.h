@@ -28,8 +28,9 @@ struct sup_peer {
 struct sup_spawn {
     const char *home, *dir;
     int generation;
-    bool green; /* the node name's slot */
-    char **env; /* the operator's "NAME=VALUE"s, NULL-terminated; may be NULL */
+    bool green;              /* the node name's slot */
+    char *const *node_names; /* of both slots; NULLs: <app>_blue and <app>_green */
+    char **env;              /* the operator's "NAME=VALUE"s, NULL-terminated; may be NULL */
 };
 
 /* 0: the launcher runs, on_exit will be called once. -1: nothing runs. */

@@ -19,9 +19,15 @@ enum {
     REST_MS = 500, /* while nothing is */
     NUDGE_MS = 1000,
     HEARTBEAT_MS = 2000,
+    DRAIN_BEAT_MS = 500,
     BACKOFF_MIN_MS = 200,
     BACKOFF_MAX_MS = 30000,
-    QUIET_MS = 60000
+    QUIET_MS = 60000,
+    STEPS_MS = 86400000,
+    HOLD_MS = 3600000,
+    HANDOVER_MS = 1000, /* beyond what the two calls may take */
+    REVERT_MS = 10000,
+    STEP_MS = 30000 /* of a share, unless asked for */
 };
 
 void sup_log(struct sup *s, const char *fmt, ...)
@@ -74,26 +80,52 @@ void sup_note_journal(struct sup *s)
         sup_log(s, "%s", e.msg);
 }
 
+static int64_t first_of(int64_t asked_ms, int64_t configured_ms)
+{
+    return asked_ms >= 0 ? asked_ms : configured_ms;
+}
+
+/* How long a state with that deadline may last. */
+static int64_t time_of(const struct sup *s, enum swap_deadline deadline)
+{
+    switch (deadline) {
+    case SWAP_DEADLINE_STEPS:
+        return STEPS_MS; /* each has its own */
+    case SWAP_DEADLINE_BOOT:
+        return s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms;
+    case SWAP_DEADLINE_HOLD:
+        return HOLD_MS;
+    case SWAP_DEADLINE_HANDOVER:
+        return s->config.before_cutover.timeout_ms + s->config.after_cutover.timeout_ms +
+               HANDOVER_MS;
+    case SWAP_DEADLINE_STEP:
+        return s->ask.step_ms;
+    case SWAP_DEADLINE_SOAK:
+        return s->ask.soak_ms;
+    case SWAP_DEADLINE_DRAIN:
+        return s->ask.drain_ms;
+    case SWAP_DEADLINE_REVERT:
+        return s->ask.drain_ms < REVERT_MS ? s->ask.drain_ms : REVERT_MS;
+    case SWAP_DEADLINE_SHUTDOWN:
+        return s->config.shutdown_ms;
+    case SWAP_DEADLINE_NONE:
+    case SWAP_DEADLINE_COUNT:
+        break;
+    }
+    return -1;
+}
+
 static void enter(struct sup *s, enum swap_state state)
 {
-    int64_t now = rel_mono_ms();
+    int64_t now = rel_mono_ms(), time_ms = time_of(s, swap_state_deadline(state));
 
     if (s->state == state)
         return;
+    s->left = s->state;
     s->state = state;
     s->nudged_ms = now;
+    s->deadline_ms = time_ms < 0 ? INT64_MAX : now + time_ms;
     sup_note_journal(s);
-    switch (swap_state_deadline(state)) {
-    case SWAP_DEADLINE_BOOT:
-        s->deadline_ms = now + (s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms);
-        break;
-    case SWAP_DEADLINE_SHUTDOWN:
-        s->deadline_ms = now + s->config.shutdown_ms;
-        break;
-    case SWAP_DEADLINE_NONE:
-        s->deadline_ms = INT64_MAX;
-        break;
-    }
 }
 
 void sup_post(struct sup *s, enum swap_event event)
@@ -131,6 +163,9 @@ void sup_begin(struct sup *s, const struct sup_ask *ask)
     wake(s);
     if (s->ask.boot_ms <= 0)
         s->ask.boot_ms = s->options->boot_ms;
+    s->ask.soak_ms = first_of(ask->soak_ms, s->config.soak_ms);
+    s->ask.drain_ms = first_of(ask->drain_ms, s->config.drain_ms);
+    s->ask.step_ms = first_of(ask->step_ms, STEP_MS);
     if (s->active && !s->ask.from)
         s->ask.from = rel_xstrdup(s->active->dir);
     sup_post(s, SWAP_ASKED);
@@ -145,11 +180,18 @@ void sup_stop_all(struct sup *s)
         wake(s);
         sup_notify("STOPPING=1");
         sup_log(s, "stopping");
+        if (swap_fsm_step(s->state, SWAP_ABORTED).action != SWAP_UNEXPECTED) {
+            rel_err_clear(&s->ask.failure);
+            rel_fail(&s->ask.failure, REL_E_INTERRUPTED, 0, "the supervisor was told to stop");
+            sup_post(s, SWAP_ABORTED);
+        }
     }
     if (s->active)
         sup_peer_stop(s->active);
     if (s->candidate)
         sup_peer_stop(s->candidate);
+    if (s->old)
+        sup_peer_stop(s->old);
 }
 
 void sup_restart_later(struct sup *s, bool forget)
@@ -162,16 +204,20 @@ void sup_restart_later(struct sup *s, bool forget)
     wake(s);
 }
 
-/* The active peer ended by itself. What it died of a quiet minute ago is forgotten. */
+/* The active peer ended by itself. What it died of a quiet minute ago is forgotten. While a
+ * candidate is on its way, that one is the fastest way back to service. */
 static void on_crash(struct sup *s, struct sup_peer *peer)
 {
     rel_autofree char *end = sup_peer_end_text(peer);
+    bool swapping = s->candidate != NULL;
 
     s->active = NULL;
-    if (!s->stopping) {
+    if (!s->stopping)
         sup_log(s, "%s %s", peer->contact.node, end);
+    if (swapping)
+        sup_block_old(s);
+    else if (!s->stopping)
         sup_restart_later(s, rel_wall_ms() - peer->since_ms > QUIET_MS);
-    }
     sup_peer_close(peer);
     sup_note_journal(s);
 }
@@ -179,18 +225,24 @@ static void on_crash(struct sup *s, struct sup_peer *peer)
 void sup_on_peer_exit(struct sup_peer *peer)
 {
     struct sup *s = peer->ctx;
+    bool way_back = s->old && s->state != SWAP_RETIRING;
 
-    if (peer == s->candidate)
+    if (peer == s->candidate || (peer == s->active && way_back)) {
         sup_post(s, SWAP_CANDIDATE_EXITED);
-    else if (peer == s->old)
+    } else if (peer == s->old) {
         sup_post(s, SWAP_OLD_EXITED);
-    else if (peer == s->active)
+    } else if (peer == s->active && s->state == SWAP_RETIRING) {
         on_crash(s, peer);
+        sup_post(s, SWAP_CANDIDATE_EXITED);
+    } else if (peer == s->active) {
+        on_crash(s, peer);
+        sup_post(s, SWAP_OLD_EXITED);
+    }
 }
 
 static void restart_current(struct sup *s, const char *what)
 {
-    struct sup_ask ask = {.what = what};
+    struct sup_ask ask = {.what = what, .soak_ms = 0, .drain_ms = -1, .step_ms = -1};
     struct rel_err e = {0};
 
     s->restart_at_ms = INT64_MAX;
@@ -236,10 +288,26 @@ static const char *step_of(enum swap_state state)
     switch (state) {
     case SWAP_UNPACKING:
         return "unpack";
+    case SWAP_PREPARING:
+        return "before_boot";
+    case SWAP_PROBING:
+        return "probe";
+    case SWAP_HANDING_OVER:
+        return "handover";
+    case SWAP_SHIFTING:
+        return "shift";
+    case SWAP_SOAKING:
+        return "soak";
+    case SWAP_DRAINING:
+    case SWAP_CLOSING:
+        return "drain";
     case SWAP_CHANGING:
         return "change";
     case SWAP_RETIRING:
         return "stop";
+    case SWAP_REVERTING:
+    case SWAP_ABORTING:
+        return "back";
     default:
         return "boot";
     }
@@ -261,17 +329,36 @@ static void nudge(struct sup *s, int64_t now)
 static void reap_orphans(const struct sup *s)
 {
     const struct sup_peer *own[] = {s->active, s->candidate, s->old};
+    pid_t step = s->steps ? sup_steps_pid(s->steps) : 0;
     siginfo_t info = {0};
 
-    if (getpid() != 1)
+    if (getpid() != 1 || s->health.busy) /* a probe waits for its own command */
         return;
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
         for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
             if (own[i] && own[i]->contact.pid == info.si_pid)
                 return;
+        if (info.si_pid == step)
+            return;
         waitpid(info.si_pid, NULL, WNOHANG);
         info.si_pid = 0;
     }
+}
+
+/* Who waits hears from us, at least so often. */
+static void beat(struct sup *s, int64_t now)
+{
+    rel_autofree char *drain = NULL;
+    int64_t pause =
+        s->state == SWAP_DRAINING || s->state == SWAP_CLOSING ? DRAIN_BEAT_MS : HEARTBEAT_MS;
+
+    if (s->state == SWAP_IDLE || !s->ask.conn || now - s->heard_ms < pause)
+        return;
+    drain = sup_drain_text(s);
+    sup_step(s, step_of(s->state), "running",
+             drain                      ? drain
+             : s->state == SWAP_BOOTING ? s->why
+                                        : NULL);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -289,8 +376,12 @@ static void on_tick(uv_timer_t *timer)
         sup_probe_candidate(s);
     nudge(s, now);
     reap_orphans(s);
-    if (s->state != SWAP_IDLE && s->ask.conn && now - s->heard_ms > HEARTBEAT_MS)
-        sup_step(s, step_of(s->state), "running", s->why);
+    if (s->steps)
+        sup_steps_tick(s->steps);
+    sup_steer_tick(s, now);
+    sup_health_tick(s, now);
+    sup_drain_tick(s, now);
+    beat(s, now);
     if (s->stopping)
         while_stopping(s, now);
     else if (!s->active && s->state == SWAP_IDLE && now >= s->restart_at_ms)
@@ -376,7 +467,7 @@ static void announce(struct sup *s)
 int sup_run(const struct sup_run_options *options, struct rel_err *e)
 {
     struct sup s = {.options = options, .restart_at_ms = INT64_MAX, .deadline_ms = INT64_MAX};
-    struct sup_ask ask = {.what = "boot"};
+    struct sup_ask ask = {.what = "boot", .soak_ms = 0, .drain_ms = -1, .step_ms = -1};
     rel_autofree char *contact = NULL;
 
     if (sup_store_open(options->home, &s.store, e) < 0)
@@ -403,6 +494,10 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     sup_note_journal(&s);
     sup_store_close(&s.store);
     free(s.why);
+    free(s.unsteered);
+    swap_traffic_free(s.traffic);
+    sup_drain_end(&s);
+    sup_health_end(&s);
     sup_config_fini(&s.config);
     if (s.failure.code && !e->code)
         *e = s.failure;

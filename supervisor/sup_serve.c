@@ -25,16 +25,55 @@ static json_t *peers_of(const struct sup *s)
     return peers;
 }
 
+static void add_group(json_t *groups, const struct swap_group_view *v)
+{
+    json_array_append_new(groups, json_pack("{s:s, s:I, s:I, s:I, s:I}", "listens", v->text, "old",
+                                            (json_int_t)v->n[SWAP_OLD_SIDE], "new",
+                                            (json_int_t)v->n[SWAP_NEW_SIDE], "old_waiting",
+                                            (json_int_t)v->queue[SWAP_OLD_SIDE], "new_waiting",
+                                            (json_int_t)v->queue[SWAP_NEW_SIDE]));
+}
+
+/* What a swap is in the middle of; NULL: none is. */
+static json_t *swap_of(const struct sup *s)
+{
+    rel_autofree char *drain = sup_drain_text(s);
+    int64_t left_ms = s->deadline_ms - rel_mono_ms();
+    json_t *groups, *o;
+
+    if (s->state == SWAP_IDLE || s->state == SWAP_CHANGING)
+        return NULL;
+    groups = json_array();
+    for (size_t i = 0; s->traffic && i < swap_traffic_group_n(s->traffic); i++) {
+        struct swap_group_view view;
+
+        swap_traffic_view(s->traffic, i, &view);
+        add_group(groups, &view);
+    }
+    o = json_pack("{s:s*, s:s*, s:s, s:s*, s:o}", "from", s->ask.from, "to", s->ask.dir,
+                  "waits_for", swap_state_waits_for(s->state), "draining", drain, "groups", groups);
+    if (s->deadline_ms != INT64_MAX)
+        json_object_set_new(o, "left_ms", json_integer(left_ms > 0 ? left_ms : 0));
+    return o;
+}
+
+/* What a swap would not guarantee here; learnt by the first one that tries. */
+static json_t *steering_of(const struct sup *s)
+{
+    return s->unsteered ? json_sprintf("off: %s", s->unsteered) : json_string("on");
+}
+
 static json_t *status_of(const struct sup *s)
 {
     const struct sup_peer *p = s->active;
-    json_t *o = json_pack("{s:s, s:s, s:i, s:o, s:s*}", "home", s->store.home, "state",
+    json_t *o = json_pack("{s:s, s:s, s:i, s:o, s:s*, s:o, s:o*}", "home", s->store.home, "state",
                           s->stopping             ? "stopping"
                           : s->state != SWAP_IDLE ? swap_state_name(s->state)
                           : p                     ? "running"
                                                   : "down",
                           "supervisor_pid", (int)getpid(), "peers", peers_of(s), "doing",
-                          s->state != SWAP_IDLE ? s->ask.what : NULL);
+                          s->state != SWAP_IDLE ? s->ask.what : NULL, "steering", steering_of(s),
+                          "swap", swap_of(s));
     char since[REL_TIME_LEN];
 
     if (!p)
@@ -73,6 +112,66 @@ static int earlier_release(struct sup *s, const char *version, char **dir, struc
     return 0;
 }
 
+static int64_t time_of(const json_t *args, const char *key, int64_t none)
+{
+    const json_t *v = json_object_get(args, key);
+
+    return json_is_integer(v) && json_integer_value(v) >= 0 ? json_integer_value(v) : none;
+}
+
+/* Percents, each more than the one before; the last step is always all of them. */
+static int take_shares(const json_t *list, struct sup_ask *ask, struct rel_err *e)
+{
+    unsigned before = 0;
+    const json_t *v;
+    size_t i;
+
+    json_array_foreach (list, i, v) {
+        double percent = json_number_value(v);
+        unsigned share = percent > 0 && percent <= 100 ? (unsigned)(percent * 100 + 0.5) : 0;
+
+        if (share <= before || ask->share_n == SUP_SHARES)
+            return rel_fail(e, REL_E_INPUT, 0,
+                            "canary: must be at most %d percents from 0.01 to 100, each more than "
+                            "the one before",
+                            SUP_SHARES);
+        before = share;
+        if (share < SWAP_SHARE_ALL)
+            ask->shares[ask->share_n++] = share;
+    }
+    return 0;
+}
+
+static int take_swap_args(const json_t *args, struct sup_ask *ask, struct rel_err *e)
+{
+    const char *until = json_string_value(json_object_get(args, "until"));
+
+    ask->boot_ms = time_of(args, "boot_ms", 0);
+    ask->soak_ms = time_of(args, "soak_ms", -1);
+    ask->drain_ms = time_of(args, "drain_ms", -1);
+    ask->step_ms = time_of(args, "step_ms", -1);
+    ask->hold = json_is_true(json_object_get(args, "hold"));
+    ask->until_serving = until && !strcmp(until, "serving");
+    return take_shares(json_object_get(args, "canary"), ask, e);
+}
+
+static int check_idle(const struct sup *s, struct rel_err *e)
+{
+    rel_autofree char *drain = sup_drain_text(s);
+
+    if (s->stopping)
+        return rel_fail(e, REL_E_BUSY, 0, "the supervisor is stopping");
+    if (s->state == SWAP_HOLDING)
+        return rel_fail(e, REL_E_BUSY, 0,
+                        "%s waits for 'relsup cutover' or 'relsup abort', give one of these first",
+                        s->ask.dir);
+    if (s->state == SWAP_IDLE && !s->job_busy)
+        return 0;
+    return rel_fail(e, REL_E_BUSY, 0, "the supervisor is %s%s%s%s, try again when it is done",
+                    swap_state_name(s->state), drain ? " (" : "", drain ? drain : "",
+                    drain ? ")" : "");
+}
+
 static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *ask,
                     struct rel_err *e)
 {
@@ -81,12 +180,10 @@ static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *
     const char *version = json_string_value(json_object_get(r->args, "version"));
 
     ask->what = sup_cmd_name(r->cmd);
-    ask->boot_ms = json_integer_value(json_object_get(r->args, "boot_ms"));
     ask->dry_run = json_is_true(json_object_get(r->args, "dry_run"));
     ask->hot = mode && !strcmp(mode, "hot");
-    if (s->stopping || s->state != SWAP_IDLE || s->job_busy)
-        return rel_fail(e, REL_E_BUSY, 0, "the supervisor is %s, try again when it is done",
-                        s->stopping ? "stopping" : swap_state_name(s->state));
+    if (check_idle(s, e) < 0 || take_swap_args(r->args, ask, e) < 0)
+        return -1;
     if (r->cmd == SUP_CMD_RESTART)
         return sup_store_current(s->store.home, &ask->dir, e);
     if (r->cmd == SUP_CMD_ROLLBACK)
@@ -101,6 +198,40 @@ static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *
     return 0;
 }
 
+/* The one who said so waits for the end, like whoever asks for an upgrade without holding it. */
+static void cut_over(struct sup *s, struct sup_conn *conn)
+{
+    struct rel_err e = {0};
+
+    if (s->state != SWAP_HOLDING) {
+        rel_fail(&e, REL_E_INPUT, 0,
+                 "no candidate waits for a cutover: 'relsup upgrade --hold' makes one wait");
+        sup_conn_error(conn, &e);
+        return;
+    }
+    s->ask.conn = conn;
+    sup_post(s, SWAP_CONTINUED);
+}
+
+static void abort_swap(struct sup *s, struct sup_conn *conn)
+{
+    struct rel_err e = {0};
+
+    if (swap_fsm_step(s->state, SWAP_ABORTED).action == SWAP_UNEXPECTED || s->ask.abort_conn) {
+        rel_fail(&e, REL_E_INPUT, 0, "there is nothing to abort: the supervisor is %s%s",
+                 s->state == SWAP_IDLE ? "idle" : swap_state_name(s->state),
+                 s->state == SWAP_DRAINING || s->state == SWAP_CLOSING || s->state == SWAP_RETIRING
+                     ? ", the new release serves: use 'relsup rollback'"
+                     : "");
+        sup_conn_error(conn, &e);
+        return;
+    }
+    s->ask.abort_conn = conn;
+    rel_err_clear(&s->ask.failure);
+    rel_fail(&s->ask.failure, REL_E_ROLLED_BACK, 0, "%s was aborted by the operator", s->ask.dir);
+    sup_post(s, SWAP_ABORTED);
+}
+
 void sup_on_request(void *ctx, struct sup_conn *conn, const struct sup_request *r)
 {
     struct sup *s = ctx;
@@ -112,6 +243,10 @@ void sup_on_request(void *ctx, struct sup_conn *conn, const struct sup_request *
     } else if (r->cmd == SUP_CMD_STOP) {
         s->stop_conn = conn;
         sup_stop_all(s);
+    } else if (r->cmd == SUP_CMD_CUTOVER) {
+        cut_over(s, conn);
+    } else if (r->cmd == SUP_CMD_ABORT) {
+        abort_swap(s, conn);
     } else if (make_ask(s, r, &ask, &e) < 0) {
         sup_conn_error(conn, &e);
     } else {
@@ -126,6 +261,8 @@ void sup_on_gone(void *ctx, struct sup_conn *conn)
 
     if (s->ask.conn == conn)
         s->ask.conn = NULL;
+    if (s->ask.abort_conn == conn)
+        s->ask.abort_conn = NULL;
     if (s->stop_conn == conn)
         s->stop_conn = NULL;
 }

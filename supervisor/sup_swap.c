@@ -8,8 +8,6 @@
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
 
-enum { TAIL_MAX = 1500, TAIL_SEARCH = 16384 };
-
 void sup_step(struct sup *s, const char *step, const char *state, const char *detail)
 {
     int64_t now = rel_mono_ms(), took = now - s->step_ms;
@@ -124,7 +122,7 @@ static void on_changed(uv_work_t *work, int status)
     sup_post(s, SWAP_CHANGED);
 }
 
-static struct hot_contact copy_contact(const struct hot_contact *c)
+struct hot_contact sup_copy_contact(const struct hot_contact *c)
 {
     struct hot_contact copy = *c;
 
@@ -143,23 +141,73 @@ static void do_change_code(struct sup *s)
         sup_post(s, SWAP_REFUSED);
         return;
     }
-    s->job_contact = copy_contact(&s->active->contact);
+    s->job_contact = sup_copy_contact(&s->active->contact);
     s->job_busy = true;
     uv_queue_work(&s->loop, &s->job, on_change, on_changed);
 }
 
-static void do_spawn(struct sup *s)
+static void on_step_line(void *ctx, const char *text)
+{
+    struct sup *s = ctx;
+
+    if (s->ask.conn)
+        sup_conn_log(s->ask.conn, text);
+}
+
+static void on_steps_done(void *ctx, const struct rel_err *e)
+{
+    struct sup *s = ctx;
+
+    s->steps = NULL;
+    s->ask.failure = *e;
+    if (!e->code)
+        sup_step(s, "before_boot", "done", NULL);
+    sup_post(s, e->code ? SWAP_REFUSED : SWAP_PREPARED);
+}
+
+/* Only where there is something to migrate from: not when a peer is started again. */
+static void do_run_steps(struct sup *s)
+{
+    rel_autofree char *root = sup_store_path(s->store.home, s->ask.dir);
+    struct sup_steps_order order = {.home = s->store.home,
+                                    .root = root,
+                                    .generation = s->generation + 1,
+                                    .config = &s->config,
+                                    .line = on_step_line,
+                                    .done = on_steps_done,
+                                    .ctx = s};
+
+    if (!s->config.before_boot_n || !(s->ask.release || s->ask.added) || s->stopping) {
+        sup_post(s, SWAP_PREPARED);
+        return;
+    }
+    sup_step(s, "before_boot", "running", NULL);
+    if (sup_steps_start(&s->loop, &order, &s->steps, &s->ask.failure) < 0)
+        sup_post(s, SWAP_REFUSED);
+}
+
+static int spawn_candidate(struct sup *s, struct rel_err *e)
 {
     struct sup_spawn spawn = {.home = s->store.home,
                               .dir = s->ask.dir,
                               .generation = ++s->generation,
                               .green = s->green,
+                              .node_names = s->config.node_names,
                               .env = s->config.env};
 
     if (s->stopping)
-        rel_fail(&s->ask.failure, REL_E_BUSY, 0, "the supervisor is stopping");
-    if (s->stopping ||
-        sup_peer_spawn(&s->loop, &spawn, sup_on_peer_exit, s, &s->candidate, &s->ask.failure) < 0) {
+        return rel_fail(e, REL_E_BUSY, 0, "the supervisor is stopping");
+    if (sup_guard(s, e) < 0)
+        return -1;
+    return sup_peer_spawn(&s->loop, &spawn, sup_on_peer_exit, s, &s->candidate, e);
+}
+
+static void do_spawn(struct sup *s)
+{
+    struct rel_err e = {0};
+
+    if (spawn_candidate(s, &e) < 0) {
+        s->ask.failure = e;
         sup_post(s, SWAP_CANDIDATE_EXITED);
         return;
     }
@@ -173,10 +221,10 @@ static void on_probe(uv_work_t *work)
     struct sup *s = work->data;
 
     rel_err_clear(&s->probe_err);
-    s->probe_ready = false;
-    if (sup_job_probe(&s->probe_contact, s->probe_old_pid, s->probe_old_port, &s->probe_ready,
-                      &s->probe_why, &s->probe_err) < 0)
-        s->probe_why = rel_xstrdup(s->probe_err.msg);
+    s->readiness = (struct sup_readiness){0};
+    if (sup_job_probe(&s->probe_contact, s->probe_old_pid, s->probe_old_port, &s->readiness,
+                      &s->probe_err) < 0)
+        s->readiness.why = rel_xstrdup(s->probe_err.msg);
 }
 
 static void on_probed(uv_work_t *work, int status)
@@ -187,10 +235,16 @@ static void on_probed(uv_work_t *work, int status)
     s->probe_busy = false;
     hot_contact_fini(&s->probe_contact);
     free(s->why);
-    s->why = rel_steal(&s->probe_why);
-    if (s->state == SWAP_BOOTING && s->candidate && s->probe_ready &&
-        s->candidate->contact.generation == s->probe_generation)
+    s->why = rel_steal(&s->readiness.why);
+    if (s->state != SWAP_BOOTING || !s->candidate ||
+        s->candidate->contact.generation != s->probe_generation)
+        return;
+    if (s->readiness.never) {
+        rel_fail(&s->ask.failure, REL_E_INPUT, 0, "%s: %s", s->ask.dir, s->why);
+        sup_post(s, SWAP_REFUSED);
+    } else if (s->readiness.ready) {
         sup_post(s, SWAP_CANDIDATE_READY);
+    }
 }
 
 void sup_probe_candidate(struct sup *s)
@@ -199,7 +253,7 @@ void sup_probe_candidate(struct sup *s)
 
     if (s->probe_busy)
         return;
-    s->probe_contact = copy_contact(c);
+    s->probe_contact = sup_copy_contact(c);
     s->probe_generation = c->generation;
     s->probe_old_pid = s->active ? s->active->contact.pid : 0;
     s->probe_old_port = s->active ? s->active->contact.port : 0;
@@ -207,196 +261,103 @@ void sup_probe_candidate(struct sup *s)
     uv_queue_work(&s->loop, &s->probe, on_probe, on_probed);
 }
 
-static void do_cut_over(struct sup *s)
+void sup_show_active(struct sup *s)
 {
     rel_autofree char *path = rel_strf("%s/run/active.json", s->store.home);
+    struct rel_err e = {0};
 
-    sup_step(s, "boot", "done", s->candidate->contact.node);
-    s->old = s->active;
-    s->active = rel_steal(&s->candidate);
-    if (!s->served)
-        sup_notify("READY=1");
-    s->served = true;
-    if (hot_contact_write(path, &s->active->contact, &s->ask.failure) < 0)
-        sup_log(s, "%s", s->ask.failure.msg);
-    if (!s->old) {
-        sup_post(s, SWAP_OLD_EXITED);
-        return;
-    }
+    if (hot_contact_write(path, &s->active->contact, &e) < 0)
+        sup_log(s, "%s", e.msg);
+    sup_note_journal(s);
+}
+
+/* The soak is over: from here on the new release is what the home has. */
+static void do_drain(struct sup *s)
+{
+    sup_health_end(s);
+    sup_set_current(s, s->ask.dir);
+    if (s->ask.soak_ms > 0)
+        sup_step(s, "soak", "done", s->active->contact.node);
+    if (s->ask.until_serving)
+        sup_answer_done(s, s->active->release->name);
+    sup_drain_begin(s);
+}
+
+static void do_close_left(struct sup *s)
+{
+    sup_step(s, "drain", "running", "closing what is left");
+}
+
+static void do_stop_old(struct sup *s)
+{
+    rel_autofree char *detail =
+        s->closed_n ? rel_strf("%zu connections were closed", s->closed_n) : NULL;
+
+    sup_step(s, "drain", "done", detail);
+    sup_drain_end(s);
     sup_step(s, "stop", "running", s->old->contact.node);
     sup_peer_stop(s->old);
 }
 
-static void end_ask(struct sup *s)
+static void do_stop_candidate(struct sup *s)
 {
-    free(s->ask.release);
-    free(s->ask.dir);
-    free(s->ask.from);
-    free(s->ask.app);
-    s->ask = (struct sup_ask){0};
+    sup_health_end(s);
+    if (!s->ask.failure.code)
+        sup_fail_late(s);
+    if (s->candidate->gone)
+        sup_post(s, SWAP_CANDIDATE_EXITED);
+    else
+        sup_peer_stop(s->candidate);
 }
 
-static void note(struct sup *s, const char *outcome)
+/* Nothing is to be done, or the table has no such cell: told by sup_post. */
+static void do_nothing(struct sup *s)
 {
-    struct rel_err e = {0};
-    char when[REL_TIME_LEN];
-
-    rel_time_format(rel_wall_ms(), when);
-    if (sup_store_note(s->store.home,
-                       json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:I, s:s*}", "at", when, "what",
-                                 s->ask.what, "outcome", outcome, "from", s->ask.from, "to",
-                                 s->ask.dir, "took_ms",
-                                 (json_int_t)(rel_mono_ms() - s->ask.began_ms), "reason",
-                                 s->ask.failure.code ? s->ask.failure.msg : NULL),
-                       &e) < 0)
-        sup_log(s, "%s", e.msg);
+    (void)s;
 }
 
-static void do_report_done(struct sup *s)
+static void do_kill_step(struct sup *s)
 {
-    const char *app = s->active ? s->active->release->name : NULL; /* it may have crashed already */
-    struct rel_err e = {0};
-
-    if (s->old) {
-        sup_step(s, "stop", "done", s->old->contact.node);
-        sup_peer_close(rel_steal(&s->old));
-    }
-    if (!s->ask.dry_run && sup_store_set_current(s->store.home, s->ask.dir, &e) < 0) {
-        rel_wrap(&e, "%s runs, but a restart would boot the old release", s->ask.dir);
-        e.code = REL_E_STUCK;
-        sup_log(s, "%s", e.msg);
-    } else if (!s->ask.hot && sup_store_prune(s->store.home, s->config.keep, s->ask.dir, &e) < 0) {
-        /* what was changed in place still has code of each release since its boot */
-        sup_log(s, "%s", e.msg);
-        rel_err_clear(&e);
-    }
-    if (s->ask.dry_run && s->ask.added) {
-        rel_autofree char *path = sup_store_path(s->store.home, s->ask.dir);
-
-        (void)!rel_remove_tree(AT_FDCWD, path, &e);
-    }
-    s->ask.failure = e;
-    note(s, s->ask.dry_run ? "checked" : "done");
-    if (s->ask.conn && e.code)
-        sup_conn_error(s->ask.conn, &e);
-    else if (s->ask.conn)
-        sup_conn_result(s->ask.conn,
-                        json_pack("{s:s*, s:s, s:s*, s:i, s:b, s:I, s:I}", "app", app, "release",
-                                  s->ask.dir, "previous", s->ask.from, "generation", s->generation,
-                                  "hot", s->ask.hot, "pause_us", (json_int_t)s->ask.report.pause_us,
-                                  "took_ms", (json_int_t)(rel_mono_ms() - s->ask.began_ms)));
-    end_ask(s);
+    if (s->steps)
+        sup_steps_kill(s->steps, s->ask.failure.code ? s->ask.failure.msg : "was ended");
 }
 
-static void do_report_refused(struct sup *s)
+static void do_kill_old(struct sup *s)
 {
-    rel_autofree char *path = s->ask.added ? sup_store_path(s->store.home, s->ask.dir) : NULL;
-    struct rel_err e = {0};
-
-    if (path && rel_remove_tree(AT_FDCWD, path, &e) < 0)
-        sup_log(s, "%s", e.msg);
-    sup_log(s, "%s refused: %s", s->ask.what, s->ask.failure.msg);
-    note(s, "refused");
-    if (s->ask.conn)
-        sup_conn_error(s->ask.conn, &s->ask.failure);
-    end_ask(s);
+    sup_peer_kill(s->old);
 }
 
-/* The last lines of the candidate's output go before the error, one log line each. */
-static void tell_tail(struct sup *s, const char *log)
+static void do_kill_candidate(struct sup *s)
 {
-    rel_autofree char *tail = sup_store_tail(log, TAIL_MAX);
-    char *save = NULL;
-
-    for (char *l = strtok_r(tail, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
-        if (s->ask.conn)
-            sup_conn_log(s->ask.conn, l);
-        else
-            sup_log(s, "  %s", l);
-}
-
-/* Only the VM knows which port it wanted, and it says so in its log. */
-static bool address_is_taken(const struct sup_peer *peer)
-{
-    rel_autofree char *tail = sup_store_tail(peer->log, TAIL_SEARCH);
-
-    return strstr(tail, "eaddrinuse") != NULL;
-}
-
-static void do_report_undone(struct sup *s)
-{
-    struct rel_err e = {0};
-    bool over = s->state == SWAP_IDLE && s->ask.failure.code == REL_E_TIMEOUT;
-    enum rel_code code = s->active ? REL_E_ROLLED_BACK : REL_E_CHILD;
-    const char *serves = s->active ? ", the old one serves" : "";
-
-    if (over) {
-        rel_fail(&e, code, 0, "%s was not ready in time: %s%s", s->ask.dir,
-                 s->why ? s->why : "it did not answer", serves);
-    } else if (s->candidate && address_is_taken(s->candidate)) {
-        rel_fail(
-            &e, s->active ? code : REL_E_INPUT, 0,
-            "%s cannot listen: another program has its port (eaddrinuse), free it or change the "
-            "configuration%s",
-            s->ask.dir, serves);
-    } else if (s->candidate) {
-        rel_autofree char *end = sup_peer_end_text(s->candidate);
-
-        rel_fail(&e, code, 0, "%s %s before it was ready%s", s->ask.dir, end, serves);
-    } else {
-        rel_fail(&e, code, 0, "%s%s", s->ask.failure.msg, serves);
-    }
-    if (s->candidate) {
-        tell_tail(s, s->candidate->log);
-        sup_peer_close(rel_steal(&s->candidate));
-        s->green = !s->green; /* that name is free again */
-    }
-    s->ask.failure = e;
-    do_report_refused(s);
-    if (!s->served && !s->stopping)
-        s->failure = e;
-    else if (!s->active && !s->stopping)
-        sup_restart_later(s, false);
+    sup_peer_kill(s->candidate);
 }
 
 void sup_perform(struct sup *s, enum swap_action action)
 {
-    switch (action) {
-    case SWAP_UNPACK:
-        do_unpack(s);
-        break;
-    case SWAP_SPAWN_CANDIDATE:
-        do_spawn(s);
-        break;
-    case SWAP_CHANGE_CODE:
-        do_change_code(s);
-        break;
-    case SWAP_STOP_CANDIDATE:
-        rel_err_clear(&s->ask.failure);
-        rel_fail(&s->ask.failure, REL_E_TIMEOUT, 0, "not ready in time");
-        sup_peer_stop(s->candidate);
-        break;
-    case SWAP_KILL_CANDIDATE:
-        sup_peer_kill(s->candidate);
-        break;
-    case SWAP_CUT_OVER:
-        do_cut_over(s);
-        break;
-    case SWAP_KILL_OLD:
-        sup_peer_kill(s->old);
-        break;
-    case SWAP_REPORT_REFUSED:
-        do_report_refused(s);
-        break;
-    case SWAP_REPORT_UNDONE:
-        do_report_undone(s);
-        break;
-    case SWAP_REPORT_DONE:
-        do_report_done(s);
-        break;
-    case SWAP_UNEXPECTED:
-    case SWAP_IGNORE:
-    case SWAP_ACTION_COUNT:
-        break;
-    }
+    static void (*const orders[SWAP_ACTION_COUNT])(struct sup * s) = {
+        [SWAP_UNEXPECTED] = do_nothing,
+        [SWAP_IGNORE] = do_nothing,
+        [SWAP_UNPACK] = do_unpack,
+        [SWAP_RUN_STEPS] = do_run_steps,
+        [SWAP_KILL_STEP] = do_kill_step,
+        [SWAP_SPAWN_CANDIDATE] = do_spawn,
+        [SWAP_PROBE] = sup_prove,
+        [SWAP_HOLD] = sup_hold,
+        [SWAP_HAND_OVER] = sup_hand_over,
+        [SWAP_SHIFT] = sup_shift,
+        [SWAP_CUT_OVER] = sup_cut_over,
+        [SWAP_STEER_BACK] = sup_steer_back,
+        [SWAP_DRAIN] = do_drain,
+        [SWAP_CLOSE_LEFT] = do_close_left,
+        [SWAP_STOP_OLD] = do_stop_old,
+        [SWAP_KILL_OLD] = do_kill_old,
+        [SWAP_STOP_CANDIDATE] = do_stop_candidate,
+        [SWAP_KILL_CANDIDATE] = do_kill_candidate,
+        [SWAP_CHANGE_CODE] = do_change_code,
+        [SWAP_REPORT_REFUSED] = sup_report_refused,
+        [SWAP_REPORT_UNDONE] = sup_report_undone,
+        [SWAP_REPORT_DONE] = sup_report_done,
+    };
+
+    orders[action](s);
 }

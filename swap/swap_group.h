@@ -28,7 +28,6 @@ struct swap_traffic {
     size_t group_n;
     unsigned share;
     bool routed; /* programs are attached */
-    unsigned preview_turn;
 };
 
 /* What the program of the group is to be while nothing special goes on. main.n == 0: nobody. */
@@ -42,7 +41,7 @@ REL_MUST_USE int swap_group_attach(const struct swap_group *g, const struct swap
 void swap_group_leave(struct swap_traffic *t, struct swap_group *g, size_t *lost_n);
 
 /* A preview connection whose SYN the program `route` sees. */
-REL_MUST_USE int swap_group_connect(struct swap_traffic *t, const struct swap_group *g,
+REL_MUST_USE int swap_group_connect(const struct swap_traffic *t, const struct swap_group *g,
                                     int timeout_ms, int *fd, struct rel_err *e);
 
 /* Where a preview of the group connects to, and from where. */

@@ -64,30 +64,61 @@ void swap_group_preview(const struct swap_traffic *t, const struct swap_group *g
     memcpy(source, &from, sizeof(from));
 }
 
+void swap_listener_view(const struct swap_listener *l, struct swap_group_view *view)
+{
+    rel_autofree char *text = swap_listener_text(l);
+    struct sockaddr_in to4 = {.sin_family = AF_INET, .sin_port = htons(l->port)};
+    struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(l->port)};
+
+    *view = (struct swap_group_view){.family = l->family, .port = l->port, .n = {0, 1}};
+    snprintf(view->text, sizeof(view->text), "%s", text);
+    inet_pton(l->family, l->address, l->family == AF_INET ? (void *)&to4.sin_addr : &to6.sin6_addr);
+    if (to4.sin_addr.s_addr == htonl(INADDR_ANY))
+        to4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (IN6_IS_ADDR_UNSPECIFIED(&to6.sin6_addr))
+        to6.sin6_addr = in6addr_loopback;
+    if (l->family == AF_INET)
+        memcpy(&view->target, &to4, sizeof(to4));
+    else
+        memcpy(&view->target, &to6, sizeof(to6));
+    view->source.ss_family = (sa_family_t)l->family;
+}
+
+void swap_address_text(const struct sockaddr_storage *address, char text[INET6_ADDRSTRLEN])
+{
+    const struct sockaddr_in *a4 = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)address;
+
+    *text = '\0';
+    inet_ntop(address->ss_family,
+              address->ss_family == AF_INET ? (const void *)&a4->sin_addr : &a6->sin6_addr, text,
+              INET6_ADDRSTRLEN);
+}
+
 /* IPv6 previews are known by their port: the next that is free. A reset at the end, because one
  * that lingers in TIME_WAIT would use it up. */
-static int bind_source6(struct swap_traffic *t, int fd, struct sockaddr_in6 *from)
+static int bind_source6(int fd, struct sockaddr_in6 *from)
 {
     struct linger reset = {.l_onoff = 1};
+    unsigned first = arc4random();
     int one = 1;
 
     (void)!setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     (void)!setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    for (int i = 0; i < SWAP_PREVIEW_PORTS; i++) {
-        from->sin6_port =
-            htons((uint16_t)(SWAP_PREVIEW_PORT + t->preview_turn++ % SWAP_PREVIEW_PORTS));
+    for (unsigned i = 0; i < SWAP_PREVIEW_PORTS; i++) {
+        from->sin6_port = htons((uint16_t)(SWAP_PREVIEW_PORT + (first + i) % SWAP_PREVIEW_PORTS));
         if (bind(fd, (struct sockaddr *)from, sizeof(*from)) == 0)
             return 0;
     }
     return -1;
 }
 
-static int bind_source(struct swap_traffic *t, int fd, struct sockaddr_storage *from)
+static int bind_source(int fd, struct sockaddr_storage *from)
 {
     int one = 1;
 
     if (from->ss_family == AF_INET6)
-        return bind_source6(t, fd, (struct sockaddr_in6 *)from);
+        return bind_source6(fd, (struct sockaddr_in6 *)from);
     (void)!setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
     return bind(fd, (struct sockaddr *)from, sizeof(struct sockaddr_in));
 }
@@ -106,31 +137,34 @@ static int wait_connected(int fd, int timeout_ms)
     return error ? -1 : 0;
 }
 
-int swap_group_connect(struct swap_traffic *t, const struct swap_group *g, int timeout_ms, int *fd,
-                       struct rel_err *e)
+int swap_preview_connect(const struct swap_group_view *view, int timeout_ms, int *fd,
+                         struct rel_err *e)
 {
-    struct sockaddr_storage target, source;
-    rel_autofree char *text = swap_key_text(&g->key);
-    rel_autoclose int s = -1;
-    socklen_t len;
+    struct sockaddr_storage source = view->source;
+    bool v4 = view->target.ss_family == AF_INET;
+    rel_autoclose int s =
+        socket(view->target.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    swap_group_preview(t, g, &target, &source);
-    len = target.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    s = socket(target.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s < 0 || bind_source(t, s, &source) < 0)
-        return rel_fail(e, REL_E_IO, errno, "make a preview connection to %s", text);
-    if (connect(s, (struct sockaddr *)&target, len) < 0 &&
+    if (s < 0 || bind_source(s, &source) < 0)
+        return rel_fail(e, REL_E_IO, errno, "make a preview connection to %s", view->text);
+    if (connect(s, (const struct sockaddr *)&view->target,
+                v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) < 0 &&
         (errno != EINPROGRESS || wait_connected(s, timeout_ms) < 0))
         return rel_fail(e, errno == ETIMEDOUT ? REL_E_TIMEOUT : REL_E_IO, errno,
-                        "make a preview connection to %s", text);
+                        "make a preview connection to %s", view->text);
     *fd = rel_steal_fd(&s);
     return 0;
 }
 
-int swap_preview_connect(struct swap_traffic *t, size_t i, int timeout_ms, int *fd,
-                         struct rel_err *e)
+int swap_group_connect(const struct swap_traffic *t, const struct swap_group *g, int timeout_ms,
+                       int *fd, struct rel_err *e)
 {
-    return swap_group_connect(t, t->groups[i], timeout_ms, fd, e);
+    rel_autofree char *text = swap_key_text(&g->key);
+    struct swap_group_view view = {.family = g->key.address.ss_family};
+
+    snprintf(view.text, sizeof(view.text), "%s", text);
+    swap_group_preview(t, g, &view.target, &view.source);
+    return swap_preview_connect(&view, timeout_ms, fd, e);
 }
 
 struct accepted {

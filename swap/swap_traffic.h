@@ -18,6 +18,7 @@
 
 #include "base/rel_err.h"
 #include "swap/swap_bpf.h"
+#include "swap/swap_listen.h"
 
 enum swap_side { SWAP_OLD_SIDE, SWAP_NEW_SIDE, SWAP_SIDE_COUNT };
 
@@ -91,12 +92,18 @@ struct swap_group_view {
 };
 void swap_traffic_view(const struct swap_traffic *t, size_t i, struct swap_group_view *view);
 
+/* The same of a listener that nobody holds: any source will do, and nobody is steered. */
+void swap_listener_view(const struct swap_listener *l, struct swap_group_view *view);
+
+/* The address without its port, "::1". */
+void swap_address_text(const struct sockaddr_storage *address, char text[INET6_ADDRSTRLEN]);
+
 /* A group in which the old side listens and the new one does not, as text owned by the caller;
  * NULL: there is none. */
 char *swap_traffic_missing(const struct swap_traffic *t);
 
-/* A connected, non-blocking preview connection to group i, for the caller to close; or -1. */
-REL_MUST_USE int swap_preview_connect(struct swap_traffic *t, size_t i, int timeout_ms, int *fd,
+/* A connected, non-blocking preview connection, for the caller to close. Any thread. */
+REL_MUST_USE int swap_preview_connect(const struct swap_group_view *view, int timeout_ms, int *fd,
                                       struct rel_err *e);
 
 #endif

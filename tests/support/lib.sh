@@ -13,6 +13,7 @@
 #   own_pid PID                      a process that somebody else started for this test; ended at exit
 #   stop_bg PID                      SIGTERM, then waits for it
 #   free_port                        prints a loopback port that nobody listens on
+#   running            true when the supervisor of $RELSUP_HOME has nothing under way and its application runs
 #   http PATH [curl options]         GET http://127.0.0.1:$PORT/PATH
 #   app_copy APP VERSION DIR [VARIANT]        a test application's sources in a new folder
 #   build_release APP VERSION [relpack|mix|relx] [VARIANT]    prints the path of its tarball (built once, cached)
@@ -187,6 +188,10 @@ free_port() {
 s = socket.socket()
 s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])'
+}
+
+running() {
+    [ "$(relsup status --json 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["state"])')" = running ]
 }
 
 http() {

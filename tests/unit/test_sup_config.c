@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <fcntl.h>
 #include <string.h>
@@ -88,13 +89,75 @@ static void the_home_stands_over_the_release(void **state)
     sup_config_fini(&c);
 }
 
+static void what_a_swap_needs_is_read(void **state)
+{
+    rel_autofree char *file = put(
+        state, "relsup.json",
+        "{\"drain_s\": 1.5, \"soak_s\": 0, \"drain_rate\": 7, \"preview_address\": \"127.9.9.9\","
+        "\"node_names\": [\"a_1\", \"a_2\"],"
+        "\"health\": [{\"type\": \"http\", \"path\": \"/h\", \"port\": 80, \"host\": \"x.y\","
+        "  \"status\": 204, \"body\": \"^ok\", \"interval_s\": 0.5, \"in_a_row\": 2},"
+        " {\"type\": \"exec\", \"command\": [\"a\", \"b\"], \"failures\": 9}],"
+        "\"before_boot\": [{\"eval\": \"m()\"}, {\"run\": [\"x\"], \"timeout_s\": 3}],"
+        "\"before_cutover\": \"shop_state:export\","
+        "\"after_cutover\": {\"call\": \"Shop.State.import\", \"timeout_s\": 2}}");
+    struct sup_config c = {0};
+    struct rel_err e = {0};
+
+    if (sup_config_read(file, NULL, &c, &e) < 0)
+        fail_msg("%s", e.msg);
+    assert_int_equal(c.drain_ms, 1500);
+    assert_int_equal(c.soak_ms, 0);
+    assert_int_equal(c.drain_rate, 7);
+    assert_int_equal(ntohl(c.preview.s_addr), 0x7f090909);
+    assert_string_equal(c.node_names[1], "a_2");
+    assert_int_equal(c.health_n, 2);
+    assert_int_equal(c.health[0].kind, SUP_PROBE_HTTP);
+    assert_int_equal(c.health[0].status, 204);
+    assert_int_equal(c.health[0].interval_ms, 500);
+    assert_int_equal(c.health[0].in_a_row, 2);
+    assert_int_equal(c.health[0].failures, 3);
+    assert_string_equal(c.health[1].command[1], "b");
+    assert_int_equal(c.health[1].failures, 9);
+    assert_string_equal(c.before_boot[0].eval, "m()");
+    assert_int_equal(c.before_boot[1].timeout_ms, 3000);
+    assert_string_equal(c.before_cutover.module, "shop_state");
+    assert_string_equal(c.before_cutover.function, "export");
+    assert_string_equal(c.after_cutover.module, "Elixir.Shop.State");
+    assert_string_equal(c.after_cutover.function, "import");
+    assert_int_equal(c.after_cutover.timeout_ms, 2000);
+    sup_config_fini(&c);
+}
+
 static void what_is_wrong_is_told_with_its_line(void **state)
 {
     static const struct {
         const char *text, *message;
     } bad[] = {
         {"{\n\"keep\": 1,\n\"kepe\": 2}", ":3: unknown key 'kepe'"},
-        {"{\"soak_s\": 5}", ":1: unknown key 'soak_s'"},
+        {"{\"distribution\": \"cluster\"}", ":1: unknown key 'distribution'"},
+        {"{\"soak_s\": -5}", ":1: soak_s must be a number of seconds"},
+        {"{\"drain_rate\": 0}", ":1: drain_rate must be a whole number"},
+        {"{\"preview_address\": \"127.0.0.1\"}", ":1: preview_address must be an address"},
+        {"{\"preview_address\": \"10.0.0.1\"}", ":1: preview_address must be an address"},
+        {"{\"node_names\": [\"a\", \"a\"]}", ":1: node_names must be a list of two different"},
+        {"{\"node_names\": [\"a\", \"b@c\"]}", ":1: node_names must be"},
+        {"{\"health\": {}}", ":1: health must be a list"},
+        {"{\"health\": [{\"type\": \"udp\"}]}", ":1: health must have objects with the \"type\""},
+        {"{\"health\": [{\"type\": \"node\"}]}", ":1: health must have objects"},
+        {"{\"health\": [{\"type\": \"http\"}]}", ":1: health of type http needs a \"path\""},
+        {"{\"health\":\n[{\"type\": \"http\",\n\"paht\": \"/\"}]}", ":3: health: paht is no key"},
+        {"{\"health\":\n[{\"type\": \"http\",\n\"path\": 1}]}",
+         ":3: health: path must be a string"},
+        {"{\"health\": [{\"type\": \"http\", \"path\": \"/\", \"body\": \"(\"}]}", "regular"},
+        {"{\"health\": [{\"type\": \"tcp\", \"port\": 70000}]}", "port must be a whole number"},
+        {"{\"health\": [{\"type\": \"rpc\"}]}", "needs an \"expr\""},
+        {"{\"health\": [{\"type\": \"exec\", \"command\": []}]}", "command must be a list"},
+        {"{\"before_boot\": [\"x\"]}", "before_boot must have objects"},
+        {"{\"before_boot\": [{}]}", "needs either"},
+        {"{\"before_boot\": [{\"eval\": \"x\", \"run\": [\"y\"]}]}", "needs either"},
+        {"{\"before_cutover\": \"export\"}", "must name a function"},
+        {"{\"after_cutover\": {\"timeout_s\": 5}}", "needs a \"call\""},
         {"{\n \"keep\": \"3\"}", ":2: keep must be a whole number"},
         {"{\"keep\": -1}", ":1: keep must be a whole number"},
         {"{\"boot_s\": 0}", ":1: boot_s must be a number of seconds"},
@@ -131,6 +194,7 @@ int main(void)
         cmocka_unit_test(without_a_file_the_defaults_hold),
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(the_home_stands_over_the_release),
+        cmocka_unit_test(what_a_swap_needs_is_read),
         cmocka_unit_test(what_is_wrong_is_told_with_its_line),
     };
 

@@ -169,10 +169,12 @@ static char ask(int family, int port)
 static char ask_preview(struct swap_traffic *t)
 {
     struct pollfd p = {.events = POLLIN};
+    struct swap_group_view view;
     struct rel_err e = {0};
     char c = '-';
 
-    assert_int_equal(swap_preview_connect(t, 0, WAIT_MS, &p.fd, &e), 0);
+    swap_traffic_view(t, 0, &view);
+    assert_int_equal(swap_preview_connect(&view, WAIT_MS, &p.fd, &e), 0);
     if (poll(&p, 1, WAIT_MS) != 1 || recv(p.fd, &c, 1, 0) != 1)
         c = '-';
     close(p.fd);

@@ -14,10 +14,6 @@ answers() {
     [ "$(http version)" = "$1" ]
 }
 
-running() {
-    [ "$(relsup status --json 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["state"])')" = running ]
-}
-
 assert_exit 2 relsup upgrade "$two"
 assert_match 'No such file' "$(cat "$WORK/err")"
 assert_exit 2 relsup run "$WORK/nothing.tar.gz" --home "$WORK/empty"

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The drain: looks again and again what a peer that gets no new connections has left, and ends
+ * what is idle, or late, in batches. */
+#include "base/rel_clock.h"
+#include "supervisor/sup_engine.h"
+
+/* A dead half-open connection lives 65 s (facts of the kernel), and nobody waits behind most. */
+enum { HALF_OPEN_CAP_MS = 10000, LOOK_MIN_MS = 20, LOOK_MAX_MS = 1000, CLOSE_MS = 100 };
+
+static const struct sup_peer *drained(const struct sup *s)
+{
+    return s->state == SWAP_REVERTING ? s->candidate : s->old;
+}
+
+static enum swap_side drained_side(const struct sup *s)
+{
+    return s->state == SWAP_REVERTING ? SWAP_NEW_SIDE : SWAP_OLD_SIDE;
+}
+
+void sup_drain_begin(struct sup *s)
+{
+    struct rel_err e = {0};
+
+    s->drain_again = s->census.busy; /* of the other peer, before the way back */
+    if (s->drain_again)
+        return;
+    sup_drain_end(s);
+    s->drain_began_ms = s->closed_ms = rel_mono_ms();
+    if (!s->traffic || !drained(s)) { /* nobody can be told apart */
+        sup_post(s, SWAP_DRAINED);
+        return;
+    }
+    if (swap_drain_begin(s->traffic, &s->drain, &e) < 0) {
+        sup_log(s, "%s, so its connections are not waited for", e.msg);
+        sup_post(s, SWAP_DRAINED);
+        return;
+    }
+    sup_drain_tick(s, s->drain_began_ms);
+}
+
+void sup_drain_end(struct sup *s)
+{
+    s->left_over = (struct swap_census){0};
+    s->look_ms = s->look_took_ms = 0;
+    s->close_n = s->closed_n = 0;
+    if (!s->census.busy) {
+        swap_drain_free(s->drain);
+        s->drain = NULL;
+    }
+}
+
+static void on_look(uv_work_t *work)
+{
+    struct sup *s = work->data;
+    int64_t began = rel_mono_ms();
+    size_t n = 0;
+
+    rel_err_clear(&s->census.e);
+    if (swap_drain_look(s->drain, s->census_pid, &s->left_over, &s->census.e) == 0 && s->close_n &&
+        swap_drain_close(s->drain, s->census_pid, s->close_n, &n, &s->census.e) == 0)
+        s->closed_n += n;
+    s->look_took_ms = rel_mono_ms() - began;
+}
+
+static unsigned queued(const struct sup *s)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < swap_traffic_group_n(s->traffic); i++) {
+        struct swap_group_view view;
+
+        swap_traffic_view(s->traffic, i, &view);
+        n += view.queue[drained_side(s)];
+    }
+    return n;
+}
+
+static bool is_draining(const struct sup *s)
+{
+    return s->state == SWAP_DRAINING || s->state == SWAP_CLOSING || s->state == SWAP_REVERTING;
+}
+
+static void judge(struct sup *s, int64_t now)
+{
+    const struct swap_census *c = &s->left_over;
+    bool waits = queued(s) || (c->half_open && now - s->drain_began_ms < HALF_OPEN_CAP_MS);
+
+    if (!waits && !c->established)
+        sup_post(s, SWAP_DRAINED);
+    else if (!waits && c->established == c->idle && s->state != SWAP_CLOSING)
+        sup_post(s, SWAP_QUIET);
+}
+
+static void on_looked(uv_work_t *work, int status)
+{
+    struct sup *s = work->data;
+    const struct sup_peer *peer = drained(s);
+    int64_t now = rel_mono_ms(), pause = s->look_took_ms * 10;
+
+    (void)status;
+    s->census.busy = false;
+    if (s->drain_again && is_draining(s)) {
+        sup_drain_begin(s);
+        return;
+    }
+    if (!is_draining(s) || !peer || peer->contact.pid != s->census_pid || !s->traffic) {
+        sup_drain_end(s); /* the state went on meanwhile */
+        return;
+    }
+    pause = pause < LOOK_MIN_MS ? LOOK_MIN_MS : pause > LOOK_MAX_MS ? LOOK_MAX_MS : pause;
+    s->look_ms = now + pause;
+    if (s->census.e.code)
+        sup_log(s, "%s", s->census.e.msg);
+    else
+        judge(s, now);
+}
+
+/* In this look: as many as are due since the last one, and enough that all are over in time. */
+static size_t due(struct sup *s, int64_t now)
+{
+    int64_t left_ms = s->deadline_ms - now, rate = s->config.drain_rate, n;
+
+    if (s->state != SWAP_CLOSING)
+        return 0;
+    if (left_ms > 2 * CLOSE_MS && (int64_t)s->left_over.established * 2000 / left_ms > rate)
+        rate = (int64_t)s->left_over.established * 2000 / left_ms;
+    n = rate * (now - s->closed_ms) / 1000;
+    if (n)
+        s->closed_ms = now;
+    return (size_t)n;
+}
+
+void sup_drain_tick(struct sup *s, int64_t now)
+{
+    if (!s->drain || s->census.busy || s->traffic_busy || !is_draining(s) || !drained(s) ||
+        now < s->look_ms)
+        return;
+    s->close_n = due(s, now);
+    s->census_pid = drained(s)->contact.pid;
+    s->census.busy = true;
+    s->census.work.data = s;
+    uv_queue_work(&s->loop, &s->census.work, on_look, on_looked);
+}
+
+char *sup_drain_text(const struct sup *s)
+{
+    int64_t left_ms = s->deadline_ms - rel_mono_ms();
+    size_t n = s->left_over.established + s->left_over.half_open;
+
+    if (!s->drain || !is_draining(s))
+        return NULL;
+    return rel_strf("%zu connection%s, %d s left", n, n == 1 ? "" : "s",
+                    left_ms > 0 ? (int)((left_ms + 999) / 1000) : 0);
+}

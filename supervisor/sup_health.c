@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The probes of a candidate: from the moment it listens until its soak is over, each at its own
+ * interval, one at a time, in a worker. */
+#include <string.h>
+
+#include "base/rel_clock.h"
+#include "supervisor/sup_engine.h"
+
+/* What is asked of every candidate, configured or not. */
+static const struct sup_health node_health = {
+    .kind = SUP_PROBE_NODE, .interval_ms = 1000, .timeout_ms = 2000, .in_a_row = 1, .failures = 3};
+
+/* The peer on trial: the candidate, or what was the candidate before the cutover. */
+static const struct sup_peer *on_trial(const struct sup *s)
+{
+    return s->candidate ? s->candidate : s->active;
+}
+
+void sup_health_begin(struct sup *s)
+{
+    sup_health_end(s);
+    s->health_n = s->config.health_n + 1;
+    s->health_runs = rel_xcalloc(s->health_n, sizeof(*s->health_runs));
+    s->health_runs[0].health = &node_health;
+    for (size_t i = 1; i < s->health_n; i++)
+        s->health_runs[i].health = &s->config.health[i - 1];
+    s->health_generation = on_trial(s)->contact.generation;
+    sup_health_tick(s, rel_mono_ms());
+}
+
+void sup_health_end(struct sup *s)
+{
+    free(s->health_runs);
+    s->health_runs = NULL;
+    s->health_n = 0;
+}
+
+static void on_look(uv_work_t *work)
+{
+    struct sup *s = work->data;
+
+    rel_err_clear(&s->health.e);
+    (void)!sup_probe_run(s->health_runs[s->health_at].health, &s->place, &s->health.e);
+}
+
+static bool all_passed(const struct sup *s)
+{
+    for (size_t i = 0; i < s->health_n; i++)
+        if (s->health_runs[i].passed < s->health_runs[i].health->in_a_row)
+            return false;
+    return true;
+}
+
+static void judge(struct sup *s, struct sup_health_run *run)
+{
+    bool good = s->health.e.code == REL_E_NONE;
+
+    run->next_ms = rel_mono_ms() + run->health->interval_ms;
+    run->passed = good ? run->passed + 1 : 0;
+    run->failed = good ? 0 : run->failed + 1;
+    if (!good)
+        sup_step(s, "probe", "running", s->health.e.msg);
+    if (run->failed >= run->health->failures) {
+        rel_err_clear(&s->ask.failure);
+        rel_fail(&s->ask.failure, REL_E_REMOTE, 0, "%s did not pass its probe: %s", s->ask.dir,
+                 s->health.e.msg);
+        sup_post(s, SWAP_PROBE_FAILED);
+    } else if (s->state == SWAP_PROBING && all_passed(s)) {
+        sup_step(s, "probe", "done", NULL);
+        sup_post(s, SWAP_PROBED);
+    }
+}
+
+static bool is_on_trial(const struct sup *s)
+{
+    return s->state == SWAP_PROBING || s->state == SWAP_HOLDING || s->state == SWAP_HANDING_OVER ||
+           s->state == SWAP_SHIFTING || s->state == SWAP_SOAKING;
+}
+
+/* What is judged only where the table knows what to do with it: while a person looks, or state is
+ * handed over, the peer is asked again later. */
+static void on_looked(uv_work_t *work, int status)
+{
+    struct sup *s = work->data;
+    const struct sup_peer *peer = on_trial(s);
+    bool same = peer && peer->contact.generation == s->health_generation && s->health_runs;
+
+    (void)status;
+    s->health.busy = false;
+    sup_place_fini(&s->place);
+    if (same && is_on_trial(s) && s->state != SWAP_HOLDING && s->state != SWAP_HANDING_OVER)
+        judge(s, &s->health_runs[s->health_at]);
+}
+
+/* Of a peer that nobody is swapped for, or where nothing can be held. */
+static void find_listeners(struct sup_place *place)
+{
+    struct swap_listeners l = {0};
+    struct rel_err e = {0};
+
+    if (swap_listeners_read(place->contact.pid, place->contact.port, &l, &e) < 0)
+        return;
+    place->groups = rel_xcalloc(l.n + 1, sizeof(*place->groups));
+    for (size_t i = 0; i < l.n; i++)
+        swap_listener_view(&l.v[i], &place->groups[place->group_n++]);
+    swap_listeners_fini(&l);
+}
+
+static void find_groups(struct sup_place *place, const struct swap_traffic *t)
+{
+    size_t n = swap_traffic_group_n(t);
+
+    place->groups = rel_xcalloc(n + 1, sizeof(*place->groups));
+    for (size_t i = 0; i < n; i++) {
+        struct swap_group_view view;
+
+        swap_traffic_view(t, i, &view);
+        if (view.n[SWAP_NEW_SIDE])
+            place->groups[place->group_n++] = view;
+    }
+}
+
+static void find_place(struct sup *s)
+{
+    s->place = (struct sup_place){.home = s->store.home,
+                                  .contact = sup_copy_contact(&on_trial(s)->contact)};
+    if (s->traffic)
+        find_groups(&s->place, s->traffic);
+    else
+        find_listeners(&s->place);
+}
+
+void sup_health_tick(struct sup *s, int64_t now)
+{
+    if (!s->health_runs || s->health.busy || s->traffic_busy || !is_on_trial(s) || !on_trial(s))
+        return;
+    for (size_t i = 0; i < s->health_n; i++) {
+        if (now < s->health_runs[i].next_ms)
+            continue;
+        s->health_at = i;
+        s->health.busy = true;
+        s->health.work.data = s;
+        find_place(s);
+        uv_queue_work(&s->loop, &s->health.work, on_look, on_looked);
+        return;
+    }
+}

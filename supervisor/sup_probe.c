@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/sup_probe.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <regex.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "hotload/hot_node.h"
+#include "supervisor/sup_curl.h"
+
+enum { BODY_MAX = 1 << 16 };
+
+extern char **environ;
+
+void sup_place_fini(struct sup_place *place)
+{
+    hot_contact_fini(&place->contact);
+    free(place->groups);
+    *place = (struct sup_place){0};
+}
+
+/* The group of the probe's port, or the only one there is. */
+static int find_group(const struct sup_health *h, const struct sup_place *place,
+                      const struct swap_group_view **view, struct rel_err *e)
+{
+    for (size_t i = 0; i < place->group_n; i++)
+        if (h->port ? place->groups[i].port == h->port : place->group_n == 1) {
+            *view = &place->groups[i];
+            return 0;
+        }
+    if (h->port)
+        return rel_fail(e, REL_E_INPUT, 0, "it does not listen on port %d", h->port);
+    return rel_fail(e, REL_E_INPUT, 0,
+                    "it listens on %zu ports, so the probe in relsup.json needs a \"port\"",
+                    place->group_n);
+}
+
+static int probe_tcp(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)
+{
+    const struct swap_group_view *view;
+    rel_autoclose int fd = -1;
+
+    if (find_group(h, place, &view, e) < 0)
+        return -1;
+    return swap_preview_connect(view, (int)h->timeout_ms, &fd, e);
+}
+
+struct request {
+    struct sup_curl c;
+    CURL *curl;
+    struct curl_slist *connect_to;
+    struct rel_buf body;
+};
+
+static void request_fini(struct request *r)
+{
+    if (r->curl)
+        r->c.curl_easy_cleanup(r->curl);
+    if (r->connect_to)
+        r->c.curl_slist_free_all(r->connect_to);
+    rel_buf_fini(&r->body);
+}
+
+static size_t on_body(char *bytes, size_t one, size_t n, void *ctx)
+{
+    struct rel_buf *body = ctx;
+    size_t room = BODY_MAX - body->len;
+
+    (void)one;
+    rel_buf_add(body, bytes, n < room ? n : room);
+    return n;
+}
+
+/* The name in the URL is the one that the application is to see; the connection goes to the group,
+ * from the preview address. */
+static void set_options(struct request *r, const struct sup_health *h,
+                        const struct swap_group_view *view)
+{
+    char target[INET6_ADDRSTRLEN] = "", source[INET6_ADDRSTRLEN] = "";
+    bool v6 = view->target.ss_family == AF_INET6;
+    rel_autofree char *url = NULL, *to = NULL, *from = NULL;
+
+    swap_address_text(&view->target, target);
+    swap_address_text(&view->source, source);
+    url = rel_strf("%s://%s:%d%s", h->tls ? "https" : "http", h->host ? h->host : "localhost",
+                   (int)view->port, h->path);
+    to = rel_strf(v6 ? "::[%s]:%d" : "::%s:%d", target, (int)view->port);
+    from = rel_strf("host!%s", source);
+    r->connect_to = r->c.curl_slist_append(NULL, to);
+    r->c.curl_easy_setopt(r->curl, CURLOPT_URL, url);
+    r->c.curl_easy_setopt(r->curl, CURLOPT_CONNECT_TO, r->connect_to);
+    r->c.curl_easy_setopt(r->curl, CURLOPT_INTERFACE, from);
+    if (v6) {
+        r->c.curl_easy_setopt(r->curl, CURLOPT_LOCALPORT, (long)SWAP_PREVIEW_PORT);
+        r->c.curl_easy_setopt(r->curl, CURLOPT_LOCALPORTRANGE, (long)SWAP_PREVIEW_PORTS);
+    }
+    r->c.curl_easy_setopt(r->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    r->c.curl_easy_setopt(r->curl, CURLOPT_NOPROXY, "*");
+    r->c.curl_easy_setopt(r->curl, CURLOPT_NOSIGNAL, 1L);       /* this is a worker thread */
+    r->c.curl_easy_setopt(r->curl, CURLOPT_SSL_VERIFYPEER, 0L); /* it is this very host */
+    r->c.curl_easy_setopt(r->curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    r->c.curl_easy_setopt(r->curl, CURLOPT_TIMEOUT_MS, (long)h->timeout_ms);
+    r->c.curl_easy_setopt(r->curl, CURLOPT_USERAGENT, "relsup/" RELPACK_VERSION);
+    r->c.curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, on_body);
+    r->c.curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, &r->body);
+}
+
+static int check_answer(const struct request *r, const struct sup_health *h, struct rel_err *e)
+{
+    long status = 0;
+    regex_t regex;
+    int found;
+
+    r->c.curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (h->status ? status != h->status : status < 200 || status > 299)
+        return rel_fail(e, REL_E_REMOTE, 0, "GET %s answers %ld", h->path, status);
+    if (!h->body)
+        return 0;
+    if (regcomp(&regex, h->body, REG_EXTENDED | REG_NOSUB))
+        return rel_fail(e, REL_E_INTERNAL, 0, "'%s' is no regular expression", h->body);
+    found = regexec(&regex, r->body.p ? r->body.p : "", 0, NULL, 0);
+    regfree(&regex);
+    if (found != 0)
+        return rel_fail(e, REL_E_REMOTE, 0, "the answer to GET %s does not match '%s'", h->path,
+                        h->body);
+    return 0;
+}
+
+static int probe_http(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)
+{
+    __attribute__((cleanup(request_fini))) struct request r = {0};
+    const struct swap_group_view *view;
+    CURLcode result;
+
+    if (find_group(h, place, &view, e) < 0 || sup_curl_load(&r.c, e) < 0)
+        return -1;
+    r.curl = r.c.curl_easy_init();
+    if (!r.curl)
+        return rel_fail(e, REL_E_INTERNAL, 0, "libcurl cannot start");
+    set_options(&r, h, view);
+    result = r.c.curl_easy_perform(r.curl);
+    if (result != CURLE_OK)
+        return rel_fail(e, result == CURLE_OPERATION_TIMEDOUT ? REL_E_TIMEOUT : REL_E_REMOTE, 0,
+                        "GET %s on %s: %s", h->path, view->text, r.c.curl_easy_strerror(result));
+    return check_answer(&r, h, e);
+}
+
+static int probe_rpc(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)
+{
+    struct hot_eval eval = {.expr = h->expr,
+                            .lang = place->contact.elixir ? HOT_ELIXIR : HOT_ERLANG,
+                            .timeout_ms = (int)h->timeout_ms};
+    hot_autonode struct hot_node *node = NULL;
+    rel_autofree char *value = NULL;
+
+    if (hot_node_open(&place->contact, (int)h->timeout_ms, &node, e) < 0 ||
+        hot_node_eval(node, &eval, &value, e) < 0)
+        return -1;
+    if (!strcmp(value, "ok") || !strcmp(value, ":ok") || !strcmp(value, "true"))
+        return 0;
+    return rel_fail(e, REL_E_REMOTE, 0, "%s is %.200s", h->expr, value);
+}
+
+/* Runs by itself when the deadline passes: its process group is killed. */
+static int wait_for(pid_t pid, const struct sup_health *h, struct rel_err *e)
+{
+    rel_autoclose int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    bool late = pidfd < 0 || poll(&p, 1, (int)h->timeout_ms) == 0;
+    int status = 0;
+
+    if (late)
+        kill(-pid, SIGKILL);
+    if (waitpid(pid, &status, 0) < 0)
+        return rel_fail(e, REL_E_IO, errno, "wait for %s", h->command[0]);
+    if (late)
+        return rel_fail(e, REL_E_TIMEOUT, 0, "%s did not end in time", h->command[0]);
+    if (WIFSIGNALED(status))
+        return rel_fail(e, REL_E_CHILD, 0, "%s was killed by SIG%s", h->command[0],
+                        sigabbrev_np(WTERMSIG(status)));
+    if (WEXITSTATUS(status))
+        return rel_fail(e, REL_E_CHILD, 0, "%s exited with status %d", h->command[0],
+                        WEXITSTATUS(status));
+    return 0;
+}
+
+/* The environment tells whom to look at. */
+static char **make_env(const struct sup_place *place)
+{
+    const struct hot_contact *c = &place->contact;
+    char source[INET6_ADDRSTRLEN] = "";
+    size_t n = 0, at = 0;
+    char **env;
+
+    while (environ[n])
+        n++;
+    if (place->group_n)
+        swap_address_text(&place->groups[0].source, source);
+    env = rel_xcalloc(n + 6, sizeof(*env));
+    for (; at < n; at++)
+        env[at] = rel_xstrdup(environ[at]);
+    env[at++] = rel_strf("RELSUP_HOME=%s", place->home);
+    env[at++] = rel_strf("RELSUP_GENERATION=%d", c->generation);
+    env[at++] = rel_strf("RELSUP_PID=%d", (int)c->pid);
+    env[at++] = rel_strf("RELSUP_NODE=%s", c->node);
+    env[at] = rel_strf("RELSUP_PREVIEW_ADDRESS=%s", source);
+    return env;
+}
+
+static void free_env(char **env)
+{
+    for (char **p = env; *p; p++)
+        free(*p);
+    free(env);
+}
+
+static int probe_exec(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)
+{
+    char **env = make_env(place);
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attr;
+    pid_t pid = 0;
+    int rc;
+
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
+    rc = posix_spawnp(&pid, h->command[0], &files, &attr, h->command, env);
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attr);
+    free_env(env);
+    if (rc)
+        return rel_fail(e, REL_E_CHILD, rc, "start %s", h->command[0]);
+    return wait_for(pid, h, e);
+}
+
+/* Without any configuration: its node answers, and its application is started. */
+static int probe_node(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)
+{
+    hot_autonode struct hot_node *node = NULL;
+    bool booted = false;
+
+    if (hot_node_open(&place->contact, (int)h->timeout_ms, &node, e) < 0 ||
+        hot_node_booted(node, (int)h->timeout_ms, &booted, e) < 0)
+        return -1;
+    return booted ? 0
+                  : rel_fail(e, REL_E_REMOTE, 0, "%s does not run its applications",
+                             place->contact.node);
+}
+
+int sup_probe_run(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)
+{
+    static int (*const probes[SUP_PROBE_COUNT])(
+        const struct sup_health *h, const struct sup_place *place, struct rel_err *e) = {
+        [SUP_PROBE_NODE] = probe_node, [SUP_PROBE_HTTP] = probe_http, [SUP_PROBE_TCP] = probe_tcp,
+        [SUP_PROBE_RPC] = probe_rpc,   [SUP_PROBE_EXEC] = probe_exec,
+    };
+
+    return probes[h->kind](h, place, e);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One look at a peer, through preview connections: what the operator configured as `health`.
+ * Blocking, bounded by the probe's own timeout: for a worker thread. No state. */
+#ifndef SUP_PROBE_H
+#define SUP_PROBE_H
+
+#include <stdbool.h>
+
+#include "base/rel_err.h"
+#include "hotload/hot_contact.h"
+#include "supervisor/sup_config.h"
+#include "swap/swap_traffic.h"
+
+/* Where the peer is. Copies, because it may end meanwhile. */
+struct sup_place {
+    const char *home;
+    struct hot_contact contact;
+    struct swap_group_view *groups; /* in which it listens */
+    size_t group_n;
+};
+
+void sup_place_fini(struct sup_place *place);
+
+/* 0: it passed. -1: it did not, with what was seen. */
+REL_MUST_USE int sup_probe_run(const struct sup_health *h, const struct sup_place *place,
+                               struct rel_err *e);
+
+#endif

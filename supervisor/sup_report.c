@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a run: what becomes of the peers, of `current` and of what came in; and who is told.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/rel_clock.h"
+#include "base/rel_io.h"
+#include "supervisor/sup_engine.h"
+
+enum { TAIL_MAX = 1500, TAIL_SEARCH = 16384 };
+
+static void end_ask(struct sup *s)
+{
+    free(s->ask.release);
+    free(s->ask.dir);
+    free(s->ask.from);
+    free(s->ask.app);
+    s->ask = (struct sup_ask){0};
+}
+
+static void note(struct sup *s, const char *outcome)
+{
+    struct rel_err e = {0};
+    char when[REL_TIME_LEN];
+
+    rel_time_format(rel_wall_ms(), when);
+    if (sup_store_note(s->store.home,
+                       json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:I, s:s*}", "at", when, "what",
+                                 s->ask.what, "outcome", outcome, "from", s->ask.from, "to",
+                                 s->ask.dir, "took_ms",
+                                 (json_int_t)(rel_mono_ms() - s->ask.began_ms), "reason",
+                                 s->ask.failure.code ? s->ask.failure.msg : NULL),
+                       &e) < 0)
+        sup_log(s, "%s", e.msg);
+}
+
+void sup_answer_done(struct sup *s, const char *app)
+{
+    if (s->ask.conn)
+        sup_conn_result(rel_steal(&s->ask.conn),
+                        json_pack("{s:s*, s:s, s:s*, s:i, s:b, s:I, s:I}", "app", app, "release",
+                                  s->ask.dir, "previous", s->ask.from, "generation", s->generation,
+                                  "hot", s->ask.hot, "pause_us", (json_int_t)s->ask.report.pause_us,
+                                  "took_ms", (json_int_t)(rel_mono_ms() - s->ask.began_ms)));
+}
+
+void sup_set_current(struct sup *s, const char *dir)
+{
+    struct rel_err e = {0};
+
+    if (sup_store_set_current(s->store.home, dir, &e) == 0)
+        return;
+    rel_wrap(&e, "%s runs, but a restart would boot another release", dir);
+    e.code = REL_E_STUCK;
+    sup_log(s, "%s", e.msg);
+    if (!s->ask.failure.code)
+        s->ask.failure = e;
+}
+
+static void forget_checked(struct sup *s)
+{
+    rel_autofree char *path = sup_store_path(s->store.home, s->ask.dir);
+    struct rel_err e = {0};
+
+    if (s->ask.added && rel_remove_tree(AT_FDCWD, path, &e) < 0)
+        sup_log(s, "%s", e.msg);
+}
+
+void sup_report_done(struct sup *s)
+{
+    const char *app = s->active ? s->active->release->name : NULL; /* it may have crashed already */
+    struct rel_err e = {0};
+
+    sup_health_end(s);
+    sup_drain_end(s);
+    sup_let_go(s, SWAP_OLD_SIDE);
+    if (s->old) {
+        sup_step(s, "stop", "done", s->old->contact.node);
+        sup_peer_close(rel_steal(&s->old));
+    }
+    if (s->ask.dry_run)
+        forget_checked(s);
+    else
+        sup_set_current(s, s->ask.dir);
+    /* what was changed in place still has code of each release since its boot */
+    if (!s->ask.hot && sup_store_prune(s->store.home, s->config.keep, s->ask.dir, &e) < 0)
+        sup_log(s, "%s", e.msg);
+    note(s, s->ask.dry_run ? "checked" : "done");
+    if (s->ask.conn && s->ask.failure.code)
+        sup_conn_error(rel_steal(&s->ask.conn), &s->ask.failure);
+    sup_answer_done(s, app);
+    end_ask(s);
+}
+
+void sup_report_refused(struct sup *s)
+{
+    rel_autofree char *path = s->ask.added ? sup_store_path(s->store.home, s->ask.dir) : NULL;
+    struct rel_err e = {0};
+
+    if (path && rel_remove_tree(AT_FDCWD, path, &e) < 0)
+        sup_log(s, "%s", e.msg);
+    sup_log(s, "%s refused: %s", s->ask.what, s->ask.failure.msg);
+    note(s, "refused");
+    if (s->ask.conn)
+        sup_conn_error(s->ask.conn, &s->ask.failure);
+    if (s->ask.abort_conn)
+        sup_conn_result(s->ask.abort_conn,
+                        json_pack("{s:s, s:s*}", "aborted", s->ask.dir ? s->ask.dir : "", "release",
+                                  s->active ? s->active->dir : NULL));
+    end_ask(s);
+}
+
+/* The last lines of the candidate's output go before the error, one log line each. */
+static void tell_tail(struct sup *s, const char *log)
+{
+    rel_autofree char *tail = sup_store_tail(log, TAIL_MAX);
+    char *save = NULL;
+
+    for (char *l = strtok_r(tail, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+        if (s->ask.conn)
+            sup_conn_log(s->ask.conn, l);
+        else
+            sup_log(s, "  %s", l);
+}
+
+/* Only the VM knows which port it wanted, and it says so in its log. */
+static bool address_is_taken(const struct sup_peer *peer)
+{
+    rel_autofree char *tail = sup_store_tail(peer->log, TAIL_SEARCH);
+
+    return strstr(tail, "eaddrinuse") != NULL;
+}
+
+static void fail_taken(const struct sup *s, enum rel_code code, struct rel_err *e)
+{
+    int udp = s->active ? swap_udp_port(s->active->contact.pid) : 0;
+
+    if (udp)
+        rel_fail(
+            e, code, 0,
+            "%s cannot listen (eaddrinuse): UDP port %d of the old one cannot be shared by two "
+            "peers; give it up, or stop and start",
+            s->ask.dir, udp);
+    else
+        rel_fail(e, code, 0,
+                 "%s cannot listen: another program has its port (eaddrinuse), free it or change "
+                 "the configuration",
+                 s->ask.dir);
+}
+
+/* What happened, where whoever posted the event did not say. */
+static void fail_exited(const struct sup *s, enum rel_code code, struct rel_err *e)
+{
+    rel_autofree char *end = sup_peer_end_text(s->candidate);
+
+    if (address_is_taken(s->candidate))
+        fail_taken(s, s->active ? code : REL_E_INPUT, e);
+    else
+        rel_fail(e, code, 0, "%s %s %s", s->ask.dir, end,
+                 s->ask.cut_over ? "after the cutover" : "before it was ready");
+}
+
+void sup_fail_late(struct sup *s)
+{
+    struct rel_err *e = &s->ask.failure;
+
+    if (s->left == SWAP_BOOTING)
+        rel_fail(e, REL_E_TIMEOUT, 0, "%s was not ready in time: %s", s->ask.dir,
+                 s->why ? s->why : "it did not answer");
+    else if (s->left == SWAP_HOLDING)
+        rel_fail(e, REL_E_TIMEOUT, 0, "nobody decided on %s in time", s->ask.dir);
+    else
+        rel_fail(e, REL_E_TIMEOUT, 0, "%s was not proved in time (%s)", s->ask.dir,
+                 swap_state_name(s->left));
+}
+
+void sup_report_undone(struct sup *s)
+{
+    enum rel_code code = s->active ? REL_E_ROLLED_BACK : REL_E_CHILD;
+    struct rel_err e = {0};
+
+    sup_health_end(s);
+    sup_drain_end(s);
+    sup_let_go(s, SWAP_NEW_SIDE);
+    if (s->ask.failure.code)
+        rel_fail(&e, code, 0, "%s", s->ask.failure.msg);
+    else
+        fail_exited(s, code, &e);
+    if (s->active)
+        snprintf(e.msg + strlen(e.msg), sizeof(e.msg) - strlen(e.msg), ", the old one serves");
+    if (s->candidate) {
+        tell_tail(s, s->candidate->log);
+        sup_peer_close(rel_steal(&s->candidate));
+        s->green = !s->green; /* that name is free again */
+    }
+    if (s->ask.cut_over && s->ask.from)
+        sup_set_current(s, s->ask.from);
+    s->ask.failure = e;
+    sup_report_refused(s);
+    if (!s->served && !s->stopping)
+        s->failure = e;
+    else if (!s->active && !s->stopping)
+        sup_restart_later(s, false);
+}

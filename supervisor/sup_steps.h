@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The before_boot steps of an upgrade: commands and expressions that run in the new release, one
+ * after the other, while the old peer serves. The loop's thread.
+ *
+ * Their output goes to a file that is kept (HOME/log/steps-<generation>.log) and line by line to
+ * `line`. */
+#ifndef SUP_STEPS_H
+#define SUP_STEPS_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/rel_err.h"
+#include "pkg/pkg_release.h"
+#include "supervisor/sup_config.h"
+
+struct sup_steps_order {
+    const char *home;
+    const char *root; /* of the new release */
+    int generation;   /* of the peer that will be booted from it */
+    const struct sup_config *config;
+    void (*line)(void *ctx, const char *text); /* of their output */
+    /* All are over: e is empty, or says which one failed and how. The last call. */
+    void (*done)(void *ctx, const struct rel_err *e);
+    void *ctx;
+};
+
+struct sup_steps;
+
+/* 0: the first one runs; `done` will be called, never from inside of this. -1: nothing runs. What
+ * `order` points to is lent until then. */
+REL_MUST_USE int sup_steps_start(uv_loop_t *loop, const struct sup_steps_order *order,
+                                 struct sup_steps **steps, struct rel_err *e);
+
+/* Passes on what they have printed since, and ends one that is over its time. */
+void sup_steps_tick(struct sup_steps *steps);
+
+/* Kills what runs; `done` says `why`. */
+void sup_steps_kill(struct sup_steps *steps, const char *why);
+
+/* The process that runs, for who reaps orphans; 0. */
+pid_t sup_steps_pid(const struct sup_steps *steps);
+
+#endif
