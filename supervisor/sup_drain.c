@@ -21,32 +21,38 @@ void sup_drain_begin(struct sup *s)
 {
     struct rel_err e = {0};
 
-    s->drain_again = s->census.busy; /* of the other peer, before the way back */
-    if (s->drain_again)
+    s->rest.again = s->rest.busy; /* of the other peer, before the way back */
+    if (s->rest.again)
         return;
     sup_drain_end(s);
-    s->drain_began_ms = s->closed_ms = rel_mono_ms();
-    if (!s->traffic || !drained(s)) { /* nobody can be told apart */
+    s->rest.began_ms = rel_mono_ms();
+    if (!s->steer.traffic || !drained(s)) { /* nobody can be told apart */
         sup_post(s, SWAP_DRAINED);
         return;
     }
-    if (swap_drain_begin(s->traffic, &s->drain, &e) < 0) {
+    if (swap_drain_begin(s->steer.traffic, &s->rest.drain, &e) < 0) {
         sup_log(s, "%s, so its connections are not waited for", e.msg);
         sup_post(s, SWAP_DRAINED);
         return;
     }
-    sup_drain_tick(s, s->drain_began_ms);
+    sup_drain_tick(s, s->rest.began_ms);
 }
 
 void sup_drain_end(struct sup *s)
 {
-    s->left_over = (struct swap_census){0};
-    s->look_ms = s->look_took_ms = 0;
-    s->close_n = s->closed_n = 0;
-    if (!s->census.busy) {
-        swap_drain_free(s->drain);
-        s->drain = NULL;
+    s->rest.census = (struct swap_census){0};
+    s->rest.look_ms = s->rest.look_took_ms = 0;
+    s->rest.close_n = s->rest.closed_n = 0;
+    if (!s->rest.busy) {
+        swap_drain_free(s->rest.drain);
+        s->rest.drain = NULL;
     }
+}
+
+void sup_drain_close_left(struct sup *s)
+{
+    s->rest.closed_ms = rel_mono_ms();
+    sup_step(s, "drain", "running", "closing what is left");
 }
 
 static void on_look(uv_work_t *work)
@@ -55,21 +61,22 @@ static void on_look(uv_work_t *work)
     int64_t began = rel_mono_ms();
     size_t n = 0;
 
-    rel_err_clear(&s->census.e);
-    if (swap_drain_look(s->drain, s->census_pid, &s->left_over, &s->census.e) == 0 && s->close_n &&
-        swap_drain_close(s->drain, s->census_pid, s->close_n, &n, &s->census.e) == 0)
-        s->closed_n += n;
-    s->look_took_ms = rel_mono_ms() - began;
+    rel_err_clear(&s->rest.e);
+    if (swap_drain_look(s->rest.drain, s->rest.pid, &s->rest.census, &s->rest.e) == 0 &&
+        s->rest.close_n &&
+        swap_drain_close(s->rest.drain, s->rest.pid, s->rest.close_n, &n, &s->rest.e) == 0)
+        s->rest.closed_n += n;
+    s->rest.look_took_ms = rel_mono_ms() - began;
 }
 
 static unsigned queued(const struct sup *s)
 {
     unsigned n = 0;
 
-    for (size_t i = 0; i < swap_traffic_group_n(s->traffic); i++) {
+    for (size_t i = 0; i < swap_traffic_group_n(s->steer.traffic); i++) {
         struct swap_group_view view;
 
-        swap_traffic_view(s->traffic, i, &view);
+        swap_traffic_view(s->steer.traffic, i, &view);
         n += view.queue[drained_side(s)];
     }
     return n;
@@ -82,8 +89,8 @@ static bool is_draining(const struct sup *s)
 
 static void judge(struct sup *s, int64_t now)
 {
-    const struct swap_census *c = &s->left_over;
-    bool waits = queued(s) || (c->half_open && now - s->drain_began_ms < HALF_OPEN_CAP_MS);
+    const struct swap_census *c = &s->rest.census;
+    bool waits = queued(s) || (c->half_open && now - s->rest.began_ms < HALF_OPEN_CAP_MS);
 
     if (!waits && !c->established)
         sup_post(s, SWAP_DRAINED);
@@ -95,22 +102,22 @@ static void on_looked(uv_work_t *work, int status)
 {
     struct sup *s = work->data;
     const struct sup_peer *peer = drained(s);
-    int64_t now = rel_mono_ms(), pause = s->look_took_ms * 10;
+    int64_t now = rel_mono_ms(), pause = s->rest.look_took_ms * 10;
 
     (void)status;
-    s->census.busy = false;
-    if (s->drain_again && is_draining(s)) {
+    s->rest.busy = false;
+    if (s->rest.again && is_draining(s)) {
         sup_drain_begin(s);
         return;
     }
-    if (!is_draining(s) || !peer || peer->contact.pid != s->census_pid || !s->traffic) {
+    if (!is_draining(s) || !peer || peer->contact.pid != s->rest.pid || !s->steer.traffic) {
         sup_drain_end(s); /* the state went on meanwhile */
         return;
     }
     pause = pause < LOOK_MIN_MS ? LOOK_MIN_MS : pause > LOOK_MAX_MS ? LOOK_MAX_MS : pause;
-    s->look_ms = now + pause;
-    if (s->census.e.code)
-        sup_log(s, "%s", s->census.e.msg);
+    s->rest.look_ms = now + pause;
+    if (s->rest.e.code)
+        sup_log(s, "%s", s->rest.e.msg);
     else
         judge(s, now);
 }
@@ -122,32 +129,32 @@ static size_t due(struct sup *s, int64_t now)
 
     if (s->state != SWAP_CLOSING)
         return 0;
-    if (left_ms > 2 * CLOSE_MS && (int64_t)s->left_over.established * 2000 / left_ms > rate)
-        rate = (int64_t)s->left_over.established * 2000 / left_ms;
-    n = rate * (now - s->closed_ms) / 1000;
+    if (left_ms > 2 * CLOSE_MS && (int64_t)s->rest.census.established * 2000 / left_ms > rate)
+        rate = (int64_t)s->rest.census.established * 2000 / left_ms;
+    n = rate * (now - s->rest.closed_ms) / 1000;
     if (n)
-        s->closed_ms = now;
+        s->rest.closed_ms = now;
     return (size_t)n;
 }
 
 void sup_drain_tick(struct sup *s, int64_t now)
 {
-    if (!s->drain || s->census.busy || s->traffic_busy || !is_draining(s) || !drained(s) ||
-        now < s->look_ms)
+    if (!s->rest.drain || s->rest.busy || s->steer.busy || !is_draining(s) || !drained(s) ||
+        now < s->rest.look_ms)
         return;
-    s->close_n = due(s, now);
-    s->census_pid = drained(s)->contact.pid;
-    s->census.busy = true;
-    s->census.work.data = s;
-    uv_queue_work(&s->loop, &s->census.work, on_look, on_looked);
+    s->rest.close_n = due(s, now);
+    s->rest.pid = drained(s)->contact.pid;
+    s->rest.busy = true;
+    s->rest.work.data = s;
+    uv_queue_work(&s->loop, &s->rest.work, on_look, on_looked);
 }
 
 char *sup_drain_text(const struct sup *s)
 {
     int64_t left_ms = s->deadline_ms - rel_mono_ms();
-    size_t n = s->left_over.established + s->left_over.half_open;
+    size_t n = s->rest.census.established + s->rest.census.half_open;
 
-    if (!s->drain || !is_draining(s))
+    if (!s->rest.drain || !is_draining(s))
         return NULL;
     return rel_strf("%zu connection%s, %d s left", n, n == 1 ? "" : "s",
                     left_ms > 0 ? (int)((left_ms + 999) / 1000) : 0);

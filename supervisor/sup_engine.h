@@ -41,6 +41,16 @@ struct sup_ask {
     struct hot_report report;
 };
 
+/* The connections. */
+struct sup_steering {
+    struct swap_traffic *traffic; /* NULL: no swap is under way, or they cannot be steered */
+    char *why_not;                /* they cannot be; NULL: they can, as far as known */
+    int64_t watched_ms, missing_ms;
+    struct swap_process who[SWAP_SIDE_COUNT]; /* of the verification under way */
+    bool busy, let_go; /* a worker has `traffic`; and then somebody wanted to let go of `side` */
+    enum swap_side let_go_side;
+};
+
 /* A probe and how it went. */
 struct sup_health_run {
     const struct sup_health *health;
@@ -48,10 +58,27 @@ struct sup_health_run {
     int64_t next_ms;
 };
 
-struct sup_watch {
+/* The probes of the candidate. */
+struct sup_trial {
     uv_work_t work;
-    bool busy;
+    struct sup_health_run *runs; /* NULL: there is no trial */
+    size_t n, at;                /* at: the one under way */
+    struct sup_place place;
     struct rel_err e;
+    int generation;
+    bool busy;
+};
+
+/* What is left of a peer that gets no new connections. */
+struct sup_rest {
+    uv_work_t work;
+    struct swap_drain *drain; /* NULL: nothing is waited for */
+    struct swap_census census;
+    size_t close_n, closed_n; /* of connections: to be ended in this look, and ended so far */
+    int64_t began_ms, look_ms, look_took_ms, closed_ms;
+    struct rel_err e;
+    pid_t pid;        /* of the look under way */
+    bool busy, again; /* again: for the other peer, as soon as the look under way is over */
 };
 
 struct sup {
@@ -85,27 +112,9 @@ struct sup {
     char *why;
     struct rel_err probe_err, job_err;
     struct sup_steps *steps; /* NULL: none runs */
-    /* the connections; NULL: no swap is under way, or they cannot be steered */
-    struct swap_traffic *traffic;
-    struct swap_process verify_who[SWAP_SIDE_COUNT];
-    bool traffic_busy, let_go; /* a worker has it; and then somebody wanted to let go of `side` */
-    enum swap_side let_go_side;
-    char *unsteered; /* why they cannot be; NULL: they can, as far as known */
-    int64_t watched_ms, missing_ms;
-    /* the probes of the candidate */
-    struct sup_watch health;
-    struct sup_health_run *health_runs;
-    size_t health_n, health_at;
-    int health_generation;
-    struct sup_place place;
-    /* what is left of a peer that gets no new connections */
-    struct sup_watch census;
-    struct swap_drain *drain;
-    struct swap_census left_over;
-    pid_t census_pid;
-    bool drain_again;         /* as soon as the look under way is over */
-    size_t close_n, closed_n; /* of connections: to be ended in this look, and ended so far */
-    int64_t drain_began_ms, look_ms, look_took_ms, closed_ms;
+    struct sup_steering steer;
+    struct sup_trial trial;
+    struct sup_rest rest;
 };
 
 void sup_log(struct sup *s, const char *fmt, ...) REL_PRINTF(2, 3);
@@ -163,6 +172,8 @@ void sup_health_end(struct sup *s);
 
 /* sup_drain.c */
 void sup_drain_begin(struct sup *s);
+/* From now on what is left is ended in batches. */
+void sup_drain_close_left(struct sup *s);
 void sup_drain_tick(struct sup *s, int64_t now);
 void sup_drain_end(struct sup *s);
 /* "12 connections, 24 s left", owned by the caller; NULL while nothing is drained. */

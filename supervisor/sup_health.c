@@ -19,51 +19,51 @@ static const struct sup_peer *on_trial(const struct sup *s)
 void sup_health_begin(struct sup *s)
 {
     sup_health_end(s);
-    s->health_n = s->config.health_n + 1;
-    s->health_runs = rel_xcalloc(s->health_n, sizeof(*s->health_runs));
-    s->health_runs[0].health = &node_health;
-    for (size_t i = 1; i < s->health_n; i++)
-        s->health_runs[i].health = &s->config.health[i - 1];
-    s->health_generation = on_trial(s)->contact.generation;
+    s->trial.n = s->config.health_n + 1;
+    s->trial.runs = rel_xcalloc(s->trial.n, sizeof(*s->trial.runs));
+    s->trial.runs[0].health = &node_health;
+    for (size_t i = 1; i < s->trial.n; i++)
+        s->trial.runs[i].health = &s->config.health[i - 1];
+    s->trial.generation = on_trial(s)->contact.generation;
     sup_health_tick(s, rel_mono_ms());
 }
 
 void sup_health_end(struct sup *s)
 {
-    free(s->health_runs);
-    s->health_runs = NULL;
-    s->health_n = 0;
+    free(s->trial.runs);
+    s->trial.runs = NULL;
+    s->trial.n = 0;
 }
 
 static void on_look(uv_work_t *work)
 {
     struct sup *s = work->data;
 
-    rel_err_clear(&s->health.e);
-    (void)!sup_probe_run(s->health_runs[s->health_at].health, &s->place, &s->health.e);
+    rel_err_clear(&s->trial.e);
+    (void)!sup_probe_run(s->trial.runs[s->trial.at].health, &s->trial.place, &s->trial.e);
 }
 
 static bool all_passed(const struct sup *s)
 {
-    for (size_t i = 0; i < s->health_n; i++)
-        if (s->health_runs[i].passed < s->health_runs[i].health->in_a_row)
+    for (size_t i = 0; i < s->trial.n; i++)
+        if (s->trial.runs[i].passed < s->trial.runs[i].health->in_a_row)
             return false;
     return true;
 }
 
 static void judge(struct sup *s, struct sup_health_run *run)
 {
-    bool good = s->health.e.code == REL_E_NONE;
+    bool good = s->trial.e.code == REL_E_NONE;
 
     run->next_ms = rel_mono_ms() + run->health->interval_ms;
     run->passed = good ? run->passed + 1 : 0;
     run->failed = good ? 0 : run->failed + 1;
     if (!good)
-        sup_step(s, "probe", "running", s->health.e.msg);
+        sup_step(s, "probe", "running", s->trial.e.msg);
     if (run->failed >= run->health->failures) {
         rel_err_clear(&s->ask.failure);
         rel_fail(&s->ask.failure, REL_E_REMOTE, 0, "%s did not pass its probe: %s", s->ask.dir,
-                 s->health.e.msg);
+                 s->trial.e.msg);
         sup_post(s, SWAP_PROBE_FAILED);
     } else if (s->state == SWAP_PROBING && all_passed(s)) {
         sup_step(s, "probe", "done", NULL);
@@ -83,13 +83,13 @@ static void on_looked(uv_work_t *work, int status)
 {
     struct sup *s = work->data;
     const struct sup_peer *peer = on_trial(s);
-    bool same = peer && peer->contact.generation == s->health_generation && s->health_runs;
+    bool same = peer && peer->contact.generation == s->trial.generation && s->trial.runs;
 
     (void)status;
-    s->health.busy = false;
-    sup_place_fini(&s->place);
+    s->trial.busy = false;
+    sup_place_fini(&s->trial.place);
     if (same && is_on_trial(s) && s->state != SWAP_HOLDING && s->state != SWAP_HANDING_OVER)
-        judge(s, &s->health_runs[s->health_at]);
+        judge(s, &s->trial.runs[s->trial.at]);
 }
 
 /* Of a peer that nobody is swapped for, or where nothing can be held. */
@@ -122,26 +122,26 @@ static void find_groups(struct sup_place *place, const struct swap_traffic *t)
 
 static void find_place(struct sup *s)
 {
-    s->place = (struct sup_place){.home = s->store.home,
-                                  .contact = sup_copy_contact(&on_trial(s)->contact)};
-    if (s->traffic)
-        find_groups(&s->place, s->traffic);
+    s->trial.place = (struct sup_place){.home = s->store.home,
+                                        .contact = sup_copy_contact(&on_trial(s)->contact)};
+    if (s->steer.traffic)
+        find_groups(&s->trial.place, s->steer.traffic);
     else
-        find_listeners(&s->place);
+        find_listeners(&s->trial.place);
 }
 
 void sup_health_tick(struct sup *s, int64_t now)
 {
-    if (!s->health_runs || s->health.busy || s->traffic_busy || !is_on_trial(s) || !on_trial(s))
+    if (!s->trial.runs || s->trial.busy || s->steer.busy || !is_on_trial(s) || !on_trial(s))
         return;
-    for (size_t i = 0; i < s->health_n; i++) {
-        if (now < s->health_runs[i].next_ms)
+    for (size_t i = 0; i < s->trial.n; i++) {
+        if (now < s->trial.runs[i].next_ms)
             continue;
-        s->health_at = i;
-        s->health.busy = true;
-        s->health.work.data = s;
+        s->trial.at = i;
+        s->trial.busy = true;
+        s->trial.work.data = s;
         find_place(s);
-        uv_queue_work(&s->loop, &s->health.work, on_look, on_looked);
+        uv_queue_work(&s->loop, &s->trial.work, on_look, on_looked);
         return;
     }
 }

@@ -23,10 +23,6 @@ enum {
     BACKOFF_MIN_MS = 200,
     BACKOFF_MAX_MS = 30000,
     QUIET_MS = 60000,
-    STEPS_MS = 86400000,
-    HOLD_MS = 3600000,
-    HANDOVER_MS = 1000, /* beyond what the two calls may take */
-    REVERT_MS = 10000,
     STEP_MS = 30000 /* of a share, unless asked for */
 };
 
@@ -83,70 +79,6 @@ void sup_note_journal(struct sup *s)
 static int64_t first_of(int64_t asked_ms, int64_t configured_ms)
 {
     return asked_ms >= 0 ? asked_ms : configured_ms;
-}
-
-/* How long a state with that deadline may last. */
-static int64_t time_of(const struct sup *s, enum swap_deadline deadline)
-{
-    switch (deadline) {
-    case SWAP_DEADLINE_STEPS:
-        return STEPS_MS; /* each has its own */
-    case SWAP_DEADLINE_BOOT:
-        return s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms;
-    case SWAP_DEADLINE_HOLD:
-        return HOLD_MS;
-    case SWAP_DEADLINE_HANDOVER:
-        return s->config.before_cutover.timeout_ms + s->config.after_cutover.timeout_ms +
-               HANDOVER_MS;
-    case SWAP_DEADLINE_STEP:
-        return s->ask.step_ms;
-    case SWAP_DEADLINE_SOAK:
-        return s->ask.soak_ms;
-    case SWAP_DEADLINE_DRAIN:
-        return s->ask.drain_ms;
-    case SWAP_DEADLINE_REVERT:
-        return s->ask.drain_ms < REVERT_MS ? s->ask.drain_ms : REVERT_MS;
-    case SWAP_DEADLINE_SHUTDOWN:
-        return s->config.shutdown_ms;
-    case SWAP_DEADLINE_NONE:
-    case SWAP_DEADLINE_COUNT:
-        break;
-    }
-    return -1;
-}
-
-static void enter(struct sup *s, enum swap_state state)
-{
-    int64_t now = rel_mono_ms(), time_ms = time_of(s, swap_state_deadline(state));
-
-    if (s->state == state)
-        return;
-    s->left = s->state;
-    s->state = state;
-    s->nudged_ms = now;
-    s->deadline_ms = time_ms < 0 ? INT64_MAX : now + time_ms;
-    sup_note_journal(s);
-}
-
-void sup_post(struct sup *s, enum swap_event event)
-{
-    if (s->queue_n == SUP_EVENTS)
-        abort(); /* each order posts at most one event */
-    s->queue[s->queue_n++] = event;
-    if (s->draining_queue)
-        return;
-    s->draining_queue = true;
-    while (s->queue_n) {
-        enum swap_event next = s->queue[0];
-        struct swap_cell cell = swap_fsm_step(s->state, next);
-
-        memmove(s->queue, s->queue + 1, --s->queue_n * sizeof(*s->queue));
-        if (cell.action == SWAP_UNEXPECTED)
-            sup_log(s, "unexpected %s while %s", swap_event_name(next), swap_state_name(s->state));
-        enter(s, cell.next);
-        sup_perform(s, cell.action);
-    }
-    s->draining_queue = false;
 }
 
 static void on_tick(uv_timer_t *timer);
@@ -282,10 +214,10 @@ static void while_stopping(struct sup *s, int64_t now)
     }
 }
 
-/* What the client sees of a state that takes long. */
-static const char *step_of(enum swap_state state)
+/* What the client sees of a state that takes long; of the way out, what it was that failed. */
+static const char *step_of(const struct sup *s)
 {
-    switch (state) {
+    switch (s->state == SWAP_ABORTING ? s->left : s->state) {
     case SWAP_UNPACKING:
         return "unpack";
     case SWAP_PREPARING:
@@ -306,7 +238,6 @@ static const char *step_of(enum swap_state state)
     case SWAP_RETIRING:
         return "stop";
     case SWAP_REVERTING:
-    case SWAP_ABORTING:
         return "back";
     default:
         return "boot";
@@ -332,7 +263,7 @@ static void reap_orphans(const struct sup *s)
     pid_t step = s->steps ? sup_steps_pid(s->steps) : 0;
     siginfo_t info = {0};
 
-    if (getpid() != 1 || s->health.busy) /* a probe waits for its own command */
+    if (getpid() != 1 || s->trial.busy) /* a probe waits for its own command */
         return;
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
         for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
@@ -355,10 +286,7 @@ static void beat(struct sup *s, int64_t now)
     if (s->state == SWAP_IDLE || !s->ask.conn || now - s->heard_ms < pause)
         return;
     drain = sup_drain_text(s);
-    sup_step(s, step_of(s->state), "running",
-             drain                      ? drain
-             : s->state == SWAP_BOOTING ? s->why
-                                        : NULL);
+    sup_step(s, step_of(s), "running", drain ? drain : s->state == SWAP_BOOTING ? s->why : NULL);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -494,8 +422,8 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     sup_note_journal(&s);
     sup_store_close(&s.store);
     free(s.why);
-    free(s.unsteered);
-    swap_traffic_free(s.traffic);
+    free(s.steer.why_not);
+    swap_traffic_free(s.steer.traffic);
     sup_drain_end(&s);
     sup_health_end(&s);
     sup_config_fini(&s.config);

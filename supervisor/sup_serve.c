@@ -44,10 +44,10 @@ static json_t *swap_of(const struct sup *s)
     if (s->state == SWAP_IDLE || s->state == SWAP_CHANGING)
         return NULL;
     groups = json_array();
-    for (size_t i = 0; s->traffic && i < swap_traffic_group_n(s->traffic); i++) {
+    for (size_t i = 0; s->steer.traffic && i < swap_traffic_group_n(s->steer.traffic); i++) {
         struct swap_group_view view;
 
-        swap_traffic_view(s->traffic, i, &view);
+        swap_traffic_view(s->steer.traffic, i, &view);
         add_group(groups, &view);
     }
     o = json_pack("{s:s*, s:s*, s:s, s:s*, s:o}", "from", s->ask.from, "to", s->ask.dir,
@@ -60,7 +60,7 @@ static json_t *swap_of(const struct sup *s)
 /* What a swap would not guarantee here; learnt by the first one that tries. */
 static json_t *steering_of(const struct sup *s)
 {
-    return s->unsteered ? json_sprintf("off: %s", s->unsteered) : json_string("on");
+    return s->steer.why_not ? json_sprintf("off: %s", s->steer.why_not) : json_string("on");
 }
 
 static json_t *status_of(const struct sup *s)

@@ -12,25 +12,25 @@ enum { ACCEPT_MS = 2000, THOROUGH_MS = 1000, MISSING_MS = 3000 };
 /* Where programs or copies are not permitted the swap goes on by mere overlap, and says so. */
 static void give_up_steering(struct sup *s, const struct rel_err *e)
 {
-    if (!s->unsteered)
+    if (!s->steer.why_not)
         sup_log(s,
                 "connections are not steered: %s; a swap may lose those that wait for the old "
                 "peer, and a candidate gets some before it is proved",
                 e->msg);
-    free(s->unsteered);
-    s->unsteered = rel_xstrdup(e->msg);
-    swap_traffic_free(s->traffic);
-    s->traffic = NULL;
+    free(s->steer.why_not);
+    s->steer.why_not = rel_xstrdup(e->msg);
+    swap_traffic_free(s->steer.traffic);
+    s->steer.traffic = NULL;
 }
 
 static int guard(struct sup *s, struct rel_err *e)
 {
     const struct hot_contact *c = &s->active->contact;
 
-    if (swap_traffic_join(s->traffic, SWAP_OLD_SIDE, c->pid, c->port, e) < 0 ||
-        swap_traffic_check(s->traffic, e) < 0)
+    if (swap_traffic_join(s->steer.traffic, SWAP_OLD_SIDE, c->pid, c->port, e) < 0 ||
+        swap_traffic_check(s->steer.traffic, e) < 0)
         return -1;
-    return swap_traffic_route(s->traffic, 0, e);
+    return swap_traffic_route(s->steer.traffic, 0, e);
 }
 
 int sup_guard(struct sup *s, struct rel_err *e)
@@ -39,16 +39,16 @@ int sup_guard(struct sup *s, struct rel_err *e)
 
     if (!s->active)
         return 0;
-    s->traffic = swap_traffic_new(s->config.preview);
+    s->steer.traffic = swap_traffic_new(s->config.preview);
     if (guard(s, &own) == 0) {
-        free(rel_steal(&s->unsteered));
+        free(rel_steal(&s->steer.why_not));
         return 0;
     }
     if (own.code == REL_E_UNSUPPORTED) {
         give_up_steering(s, &own);
         return 0;
     }
-    swap_traffic_free(rel_steal(&s->traffic));
+    swap_traffic_free(rel_steal(&s->steer.traffic));
     *e = own;
     return -1;
 }
@@ -64,7 +64,7 @@ static void on_verify(uv_work_t *work)
     struct sup *s = work->data;
 
     rel_err_clear(&s->job_err);
-    (void)!swap_traffic_verify(s->traffic, s->verify_who, ACCEPT_MS, &s->job_err);
+    (void)!swap_traffic_verify(s->steer.traffic, s->steer.who, ACCEPT_MS, &s->job_err);
 }
 
 static void on_verified(uv_work_t *work, int status)
@@ -72,10 +72,10 @@ static void on_verified(uv_work_t *work, int status)
     struct sup *s = work->data;
 
     (void)status;
-    s->job_busy = s->traffic_busy = false;
-    if (s->let_go) {
-        s->let_go = false;
-        sup_let_go(s, s->let_go_side);
+    s->job_busy = s->steer.busy = false;
+    if (s->steer.let_go) {
+        s->steer.let_go = false;
+        sup_let_go(s, s->steer.let_go_side);
         return;
     }
     if (s->state != SWAP_PROBING)
@@ -105,10 +105,11 @@ static int take_candidate_in(struct sup *s, struct rel_err *e)
     const struct hot_contact *c = &s->candidate->contact;
     rel_autofree char *missing = NULL;
 
-    if (swap_traffic_join(s->traffic, SWAP_NEW_SIDE, c->pid, c->port, e) < 0 ||
-        swap_traffic_check(s->traffic, e) < 0 || swap_traffic_route(s->traffic, 0, e) < 0)
+    if (swap_traffic_join(s->steer.traffic, SWAP_NEW_SIDE, c->pid, c->port, e) < 0 ||
+        swap_traffic_check(s->steer.traffic, e) < 0 ||
+        swap_traffic_route(s->steer.traffic, 0, e) < 0)
         return -1;
-    missing = swap_traffic_missing(s->traffic);
+    missing = swap_traffic_missing(s->steer.traffic);
     if (missing)
         return rel_fail(e, REL_E_INPUT, 0,
                         "%s does not listen on %s in the same way as the old one (user, device, "
@@ -122,7 +123,7 @@ void sup_prove(struct sup *s)
     struct rel_err e = {0};
 
     sup_step(s, "boot", "done", s->candidate->contact.node);
-    if (!s->traffic) {
+    if (!s->steer.traffic) {
         sup_health_begin(s);
         return;
     }
@@ -130,8 +131,8 @@ void sup_prove(struct sup *s)
         refuse(s, &e);
         return;
     }
-    see_processes(s, s->verify_who);
-    s->job_busy = s->traffic_busy = true;
+    see_processes(s, s->steer.who);
+    s->job_busy = s->steer.busy = true;
     uv_queue_work(&s->loop, &s->job, on_verify, on_verified);
 }
 
@@ -153,11 +154,11 @@ static json_t *preview_lines(const struct sup *s)
 {
     json_t *lines = json_array();
 
-    for (size_t i = 0; s->traffic && i < swap_traffic_group_n(s->traffic); i++) {
+    for (size_t i = 0; s->steer.traffic && i < swap_traffic_group_n(s->steer.traffic); i++) {
         struct swap_group_view view;
         rel_autofree char *line = NULL;
 
-        swap_traffic_view(s->traffic, i, &view);
+        swap_traffic_view(s->steer.traffic, i, &view);
         line = curl_line(&view);
         if (view.n[SWAP_NEW_SIDE])
             json_array_append_new(lines, json_string(line));
@@ -229,12 +230,12 @@ void sup_shift(struct sup *s)
     struct rel_err e = {0};
     unsigned share;
 
-    if (s->ask.share_at == s->ask.share_n || !s->traffic || !s->active) {
+    if (s->ask.share_at == s->ask.share_n || !s->steer.traffic || !s->active) {
         sup_post(s, SWAP_SHIFTED);
         return;
     }
     share = s->ask.shares[s->ask.share_at++];
-    if (swap_traffic_route(s->traffic, share, &e) < 0) {
+    if (swap_traffic_route(s->steer.traffic, share, &e) < 0) {
         refuse(s, &e);
         return;
     }
@@ -250,9 +251,9 @@ void sup_cut_over(struct sup *s)
     s->old = s->active;
     s->active = rel_steal(&s->candidate);
     s->ask.cut_over = true;
-    if (s->traffic) {
-        swap_traffic_widen(s->traffic, SWAP_NEW_SIDE);
-        if (swap_traffic_route(s->traffic, SWAP_SHARE_ALL, &e) < 0) {
+    if (s->steer.traffic) {
+        swap_traffic_widen(s->steer.traffic, SWAP_NEW_SIDE);
+        if (swap_traffic_route(s->steer.traffic, SWAP_SHARE_ALL, &e) < 0) {
             refuse(s, &e);
             return;
         }
@@ -271,7 +272,7 @@ void sup_steer_back(struct sup *s)
     struct rel_err e = {0};
 
     sup_health_end(s);
-    if (s->traffic && swap_traffic_route(s->traffic, 0, &e) < 0)
+    if (s->steer.traffic && swap_traffic_route(s->steer.traffic, 0, &e) < 0)
         sup_log(s, "%s", e.msg);
     if (s->old) { /* the cutover is behind us */
         s->candidate = s->active;
@@ -289,23 +290,23 @@ void sup_let_go(struct sup *s, enum swap_side side)
 {
     size_t lost_n = 0;
 
-    if (s->traffic_busy) {
-        s->let_go = true;
-        s->let_go_side = side;
+    if (s->steer.busy) {
+        s->steer.let_go = true;
+        s->steer.let_go_side = side;
         return;
     }
-    if (!s->traffic)
+    if (!s->steer.traffic)
         return;
-    swap_traffic_leave(s->traffic, side, &lost_n);
-    if (lost_n)
-        sup_log(s, "%zu connections that waited for a peer that is gone are lost", lost_n);
-    swap_traffic_free(rel_steal(&s->traffic));
+    swap_traffic_leave(s->steer.traffic, side, &lost_n);
+    if (lost_n && (side == SWAP_OLD_SIDE || s->ask.cut_over)) /* else it was a preview */
+        sup_log(s, "%zu that waited for a peer which is gone are lost", lost_n);
+    swap_traffic_free(rel_steal(&s->steer.traffic));
 }
 
 void sup_block_old(struct sup *s)
 {
-    if (s->traffic)
-        swap_traffic_block(s->traffic, SWAP_OLD_SIDE);
+    if (s->steer.traffic)
+        swap_traffic_block(s->steer.traffic, SWAP_OLD_SIDE);
 }
 
 /* A peer that serves, or may soon, and has given a port up for good. */
@@ -315,13 +316,13 @@ static void look_for_missing(struct sup *s, int64_t now)
 
     if (s->state != SWAP_SHIFTING && s->state != SWAP_SOAKING)
         return;
-    missing = swap_traffic_missing(s->traffic);
+    missing = swap_traffic_missing(s->steer.traffic);
     if (!missing)
-        s->missing_ms = 0;
-    else if (!s->missing_ms)
-        s->missing_ms = now;
-    else if (now - s->missing_ms > MISSING_MS) {
-        s->missing_ms = 0;
+        s->steer.missing_ms = 0;
+    else if (!s->steer.missing_ms)
+        s->steer.missing_ms = now;
+    else if (now - s->steer.missing_ms > MISSING_MS) {
+        s->steer.missing_ms = 0;
         rel_err_clear(&s->ask.failure);
         rel_fail(&s->ask.failure, REL_E_REMOTE, 0, "%s does not listen on %s any more", s->ask.dir,
                  missing);
@@ -332,14 +333,15 @@ static void look_for_missing(struct sup *s, int64_t now)
 void sup_steer_tick(struct sup *s, int64_t now)
 {
     struct swap_process who[SWAP_SIDE_COUNT];
-    bool thorough = now - s->watched_ms > THOROUGH_MS;
+    bool thorough = now - s->steer.watched_ms > THOROUGH_MS;
 
-    if (!s->traffic || s->traffic_busy || s->state == SWAP_RETIRING || s->state == SWAP_ABORTING)
+    if (!s->steer.traffic || s->steer.busy || s->state == SWAP_RETIRING ||
+        s->state == SWAP_ABORTING)
         return;
     if (thorough)
-        s->watched_ms = now;
+        s->steer.watched_ms = now;
     see_processes(s, who);
-    if (swap_traffic_watch(s->traffic, who, thorough))
+    if (swap_traffic_watch(s->steer.traffic, who, thorough))
         sup_log(s, "a peer opened or closed a listening socket");
     if (thorough)
         look_for_missing(s, now);

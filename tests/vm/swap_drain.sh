@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What the old peer has begun at the cutover: it ends well, and nobody waits longer than needed.
+. "$(dirname "$0")/../support/lib.sh"
+need_ns
+. "$RELPACK_SOURCE/tests/support/depot.sh"
+
+one=$(depot 0.1.0)
+two=$(depot 0.2.0)
+PORT=${PORTS%,*}
+start_depot "$one"
+
+# asking N PATH...: N slow requests at once, their answers in $WORK/slow.*
+asking() {
+    local n=$1 i
+
+    SLOW=()
+    for i in $(seq "$n"); do
+        get "$2" >"$WORK/slow.$i" &
+        SLOW+=($!)
+        OWN_PIDS+=($!)
+    done
+    wait_until 10 has_established "$n"
+}
+
+# Accepted connections of the port, seen from the server's side.
+has_established() {
+    [ "$(ss -Htn state established "( sport = :$PORT )" | wc -l)" -ge "$1" ]
+}
+
+# Requests under way are all answered by the old one, and the drain is over when they are.
+asking 20 slow/3000
+began=$(date +%s)
+assert_exit 0 relsup upgrade "$two" --drain 100s
+[ $(($(date +%s) - began)) -lt 60 ] || fail "a finished drain waited for its deadline"
+for i in $(seq 20); do
+    wait "${SLOW[i - 1]}" || fail "slow request $i"
+    assert_eq "depot 0.1.0" "$(cat "$WORK/slow.$i")"
+done
+assert_match 'drain' "$(cat "$WORK/err")"
+
+# Idle keep-alive connections do not hold it up; a second upgrade is told what is going on.
+python3 - "$PORT" "$WORK/idle" <<'PYTHON' &
+import os, socket, sys
+port, flag = int(sys.argv[1]), sys.argv[2]
+idle = []
+for _ in range(50):
+    s = socket.create_connection(("127.0.0.1", port))
+    s.sendall(b"GET /version HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert s.recv(1000).startswith(b"HTTP/1.1 200")
+    idle.append(s)
+open(flag + ".up", "w").close()
+ends = [s.recv(1000) for s in idle]
+assert not any(ends), ends
+open(flag + ".ended", "w").close()
+PYTHON
+OWN_PIDS+=($!)
+wait_until 10 test -e "$WORK/idle.up"
+asking 1 slow/2000
+relsup upgrade "$one" --drain 100s >"$WORK/idle.log" 2>&1 &
+upgrade=$!
+wait_until 30 in_state draining
+assert_exit 2 relsup upgrade "$two"
+assert_match 'draining .*connections?, [0-9]+ s left' "$(cat "$WORK/err")"
+assert_exit 2 relsup abort
+assert_match "use 'relsup rollback'" "$(cat "$WORK/err")"
+wait "$upgrade" || fail "the upgrade: $(cat "$WORK/idle.log")"
+wait "${SLOW[0]}" || fail "the slow request beside idle connections"
+wait_until 10 test -e "$WORK/idle.ended"
+assert_match 'connections were closed' "$(cat "$WORK/idle.log")"
+
+# Streams go on until the deadline, then end in batches, and their clients see an orderly end.
+echo '{"drain_rate": 20}' >"$RELSUP_HOME/relsup.json"
+assert_exit 0 relsup stop
+wait_until 20 gone "$supervisor"
+start_depot "$one"
+python3 - "$PORT" "$WORK/streams" <<'PYTHON' &
+import selectors, socket, sys, time
+port, flag = int(sys.argv[1]), sys.argv[2]
+poll = selectors.DefaultSelector()
+for _ in range(40):
+    s = socket.create_connection(("127.0.0.1", port))
+    s.sendall(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
+    poll.register(s, selectors.EVENT_READ)
+open(flag + ".up", "w").close()
+ends = []
+while len(ends) < 40:
+    for key, _ in poll.select(60):
+        if not key.fileobj.recv(10000):
+            ends.append(time.monotonic())
+            poll.unregister(key.fileobj)
+with open(flag + ".ended", "w") as f:
+    print(f"{ends[-1] - ends[0]:.3f}", file=f)
+PYTHON
+OWN_PIDS+=($!)
+wait_until 10 test -e "$WORK/streams.up"
+assert_exit 0 relsup upgrade "$two" --drain 4s
+wait_until 10 test -s "$WORK/streams.ended"
+python3 - "$WORK/streams.ended" <<'PYTHON'
+import sys
+spread = float(open(sys.argv[1]).read())
+assert spread > 0.5, f"40 streams ended within {spread} s: not at 20 a second"
+PYTHON
+assert_eq "depot 0.2.0" "$(get version)"
+end_depot
