@@ -10,7 +10,7 @@
  * Where there is none (a single target, last behind several that leave) the target itself has to
  * move: the constant then names the leaving socket, whose place the target takes. The caller makes
  * that one drop what comes in its last microseconds, so that the client sends it again a second
- * later and meets the target. docs/steering.md says why.
+ * later and meets the target. docs/swap.md says why.
  */
 #ifndef SWAP_PLAN_H
 #define SWAP_PLAN_H

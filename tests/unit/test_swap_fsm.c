@@ -110,12 +110,29 @@ static void waiting_for_a_process_is_bounded(void **state)
     assert_string_equal(swap_state_name(SWAP_RETIRING), "retiring");
 }
 
+static void every_wait_ends(void **state)
+{
+    (void)state;
+    for (int s = 0; s < SWAP_STATE_COUNT; s++) {
+        enum swap_deadline deadline = swap_state_deadline((enum swap_state)s);
+        struct swap_cell cell = swap_fsm_step((enum swap_state)s, SWAP_DEADLINE);
+
+        assert_non_null(swap_deadline_name(deadline));
+        assert_non_null(swap_state_waits_for((enum swap_state)s));
+        if (deadline == SWAP_DEADLINE_NONE)
+            assert_int_equal(cell.action, SWAP_UNEXPECTED);
+        else
+            assert_true(cell.action > SWAP_IGNORE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_run_ends_and_never_stops_the_old_one_early),
         cmocka_unit_test(every_cell_stays_within_the_table),
         cmocka_unit_test(waiting_for_a_process_is_bounded),
+        cmocka_unit_test(every_wait_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
