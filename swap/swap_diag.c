@@ -127,3 +127,14 @@ int swap_diag_dump(int family, in_port_t port, uint32_t states,
     }
     return 0;
 }
+
+int swap_diag_bytes_sent(int fd, uint64_t *n)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+        return -1;
+    *n = info.tcpi_bytes_sent;
+    return 0;
+}

@@ -39,4 +39,7 @@ REL_MUST_USE int swap_diag_dump(int family, in_port_t port, uint32_t states,
                                 void (*each)(void *ctx, const struct swap_diag_socket *s),
                                 void *ctx, struct rel_err *e);
 
+/* Bytes that the socket of descriptor `fd` has sent, with those sent again (TCP_INFO, tcp(7)). */
+REL_MUST_USE int swap_diag_bytes_sent(int fd, uint64_t *n);
+
 #endif
