@@ -51,16 +51,15 @@ static bool set_address(struct options *o, const char *host, int port)
 
 static void set_url(struct options *o, const char *url)
 {
-    char host[64] = "", rest[512] = "/";
-    int port = 0;
+    char host[64] = "", port[8] = "", rest[512] = "/";
 
-    if (sscanf(url, "http://[%63[0-9a-fA-F:]]:%d%511s", host, &port, rest) < 2 &&
-        sscanf(url, "http://%63[0-9.]:%d%511s", host, &port, rest) < 2)
+    if (sscanf(url, "http://[%63[0-9a-fA-F:]]:%7[0-9]%511s", host, port, rest) < 2 &&
+        sscanf(url, "http://%63[0-9.]:%7[0-9]%511s", host, port, rest) < 2)
         usage("--url is http://ADDRESS:PORT/PATH");
-    if (port < 1 || port > 65535 || !set_address(o, host, port))
+    if (!set_address(o, host, number(port, 65535)))
         usage("only loopback addresses are loaded");
     snprintf(o->path, sizeof o->path, "%s", rest);
-    snprintf(o->host, sizeof o->host, "%s:%d", host, port);
+    snprintf(o->host, sizeof o->host, "%s:%s", host, port);
 }
 
 static void read_options(struct options *o, int argc, char **argv)

@@ -36,7 +36,7 @@ struct packet {
 /* First in, first out: the delay is the same for all. A full queue drops, as links do. */
 struct lane {
     int from, to;
-    struct packet *ring;
+    struct packet ring[QUEUE];
     size_t head, n;
 };
 
@@ -131,13 +131,8 @@ static int prepare(struct link *l, const char *pid)
     far = open_tun("far");
     if (far < 0)
         return -1;
-    l->lanes[0] = (struct lane){.from = near, .to = far};
-    l->lanes[1] = (struct lane){.from = far, .to = near};
-    for (int i = 0; i < 2; i++) {
-        l->lanes[i].ring = calloc(QUEUE, sizeof *l->lanes[i].ring);
-        if (!l->lanes[i].ring)
-            return -1;
-    }
+    l->lanes[0].from = l->lanes[1].to = near;
+    l->lanes[1].from = l->lanes[0].to = far;
     return 0;
 }
 
@@ -182,9 +177,9 @@ int main(int argc, char **argv)
                                           {"loss", 1, NULL, 'l'},
                                           {"seed", 1, NULL, 's'},
                                           {0}};
-    struct link l = {.random = 88172645463325252};
+    static struct link l = {.random = 88172645463325252}; /* too large for a stack */
     const char *pid = NULL;
-    int c;
+    int c, rc;
 
     while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (c == 'p')
@@ -202,11 +197,8 @@ int main(int argc, char **argv)
         fputs("usage: link --peer PID --delay-ms N --loss PERCENT [--seed N]\n", stderr);
         return 2;
     }
-    if (prepare(&l, pid) < 0 || relay(&l) < 0) {
+    rc = prepare(&l, pid) < 0 || relay(&l) < 0;
+    if (rc)
         perror("link");
-        return 1;
-    }
-    free(l.lanes[0].ring);
-    free(l.lanes[1].ring);
-    return 0;
+    return rc;
 }
