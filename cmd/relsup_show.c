@@ -31,6 +31,20 @@ static void render(struct rel_buf *b, const json_t *o, const char *const *keys)
     }
 }
 
+/* What is under way, and what a swap cannot promise here. */
+static void render_swap(struct rel_buf *b, const json_t *status)
+{
+    static const char *const keys[] = {"to", "waits_for", "draining", NULL};
+    const json_t *left = json_object_get(json_object_get(status, "swap"), "left_ms");
+    const char *steering = json_string_value(json_object_get(status, "steering"));
+
+    render(b, json_object_get(status, "swap"), keys);
+    if (left)
+        rel_buf_addf(b, "%-15s %.1f s\n", "at most", (double)json_integer_value(left) / 1000);
+    if (steering && strcmp(steering, "on") != 0)
+        rel_buf_addf(b, "%-15s %s\n", "steering", steering);
+}
+
 static int status(struct cmd_ctx *ctx, struct rel_err *e)
 {
     static const char *const keys[] = {"app",   "state",    "release", "node",           "pid",
@@ -41,6 +55,7 @@ static int status(struct cmd_ctx *ctx, struct rel_err *e)
     if (relsup_call(ctx, SUP_CMD_STATUS, NULL, &result, e) < 0)
         return -1;
     render(&b, result, keys);
+    render_swap(&b, result);
     return rel_out_result(&ctx->out, result, b.p, e);
 }
 

@@ -9,7 +9,7 @@
 %%   {relsup, N, done, ok | failed | timeout, Utf8Binary}
 %% docs/rpc-output.md says how writes to standard_error are found.
 -module(relsup_agent).
--export([eval/2]).
+-export([eval/2, send_fd/2]).
 
 %% More than this many traced messages unread: the expression sends a lot, and following it is not
 %% worth the memory.
@@ -21,6 +21,18 @@
 %% Options: n, lang (erlang | elixir), timeout (ms), value (boolean: print the value).
 eval(Expr, #{client := Client} = Opts) when is_binary(Expr), is_pid(Client) ->
     spawn(fun() -> leader(Expr, Opts) end).
+
+%% Sends a copy of descriptor Fd over the Unix socket at Path (unix(7), SCM_RIGHTS).
+send_fd(Path, Fd) ->
+    {ok, Socket} = socket:open(local, stream, default),
+    try
+        ok = socket:connect(Socket, #{family => local, path => Path}),
+        socket:sendmsg(Socket, #{iov => [<<"f">>],
+                                 ctrl => [#{level => socket, type => rights,
+                                            data => <<Fd:32/native>>}]})
+    after
+        socket:close(Socket)
+    end.
 
 leader(Expr, #{client := Client, n := N, timeout := Timeout} = Opts) ->
     process_flag(message_queue_data, off_heap),

@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "base/rel_clock.h"
+#include "hotload/hot_fetch.h"
 #include "hotload/hot_handover.h"
 #include "supervisor/sup_engine.h"
 
-enum { ACCEPT_MS = 2000, THOROUGH_MS = 1000, MISSING_MS = 3000 };
+enum { ACCEPT_MS = 2000, THOROUGH_MS = 1000, MISSING_MS = 3000, FETCH_MS = 2000 };
 
 /* Where programs or copies are not permitted the swap goes on by mere overlap, and says so. */
 static void give_up_steering(struct sup *s, const struct rel_err *e)
@@ -23,6 +24,20 @@ static void give_up_steering(struct sup *s, const struct rel_err *e)
     s->steer.traffic = NULL;
 }
 
+/* The agent in the peer sends it. On the loop's thread: milliseconds, and only where the kernel's
+ * own way is closed. */
+static int fetch(void *ctx, pid_t pid, int vm_fd, int *fd, struct rel_err *e)
+{
+    const struct sup *s = ctx;
+    const struct sup_peer *peers[] = {s->active, s->candidate, s->old};
+    rel_autofree char *path = rel_strf("%s/run/fd.sock", s->store.home);
+
+    for (size_t i = 0; i < sizeof(peers) / sizeof(*peers); i++)
+        if (peers[i] && peers[i]->contact.pid == pid)
+            return hot_fetch_fd(&peers[i]->contact, path, vm_fd, FETCH_MS, fd, e);
+    return rel_fail(e, REL_E_IO, 0, "process %d is no peer", (int)pid);
+}
+
 static int guard(struct sup *s, struct rel_err *e)
 {
     const struct hot_contact *c = &s->active->contact;
@@ -35,11 +50,12 @@ static int guard(struct sup *s, struct rel_err *e)
 
 int sup_guard(struct sup *s, struct rel_err *e)
 {
+    struct swap_fetch way = {.fetch = fetch, .ctx = s};
     struct rel_err own = {0};
 
     if (!s->active)
         return 0;
-    s->steer.traffic = swap_traffic_new(s->config.preview);
+    s->steer.traffic = swap_traffic_new(s->config.preview, &way);
     if (guard(s, &own) == 0) {
         free(rel_steal(&s->steer.why_not));
         return 0;

@@ -24,6 +24,7 @@ struct swap_group {
 
 struct swap_traffic {
     struct in_addr preview;
+    struct swap_fetch fetch;
     struct swap_group **groups;
     size_t group_n;
     unsigned share;

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/kcmp.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,16 +53,33 @@ static int read_key(int fd, struct swap_key *key, uint64_t *inode)
     return 0;
 }
 
-int swap_sock_hold(pid_t pid, int vm_fd, uint64_t inode, struct swap_sock *sock, struct rel_err *e)
+static int take_copy(pid_t pid, int vm_fd, const struct swap_fetch *fetch, int *fd,
+                     struct rel_err *e)
 {
     rel_autoclose int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    rel_autoclose int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, vm_fd, 0);
-    struct swap_sock got = {.vm_fd = vm_fd};
+    int copy = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, vm_fd, 0), sys = errno;
+    bool refused = sys == EPERM || sys == EACCES || sys == ENOSYS;
 
-    if (fd < 0)
-        return rel_fail(e, errno == EPERM || errno == ENOSYS ? REL_E_UNSUPPORTED : REL_E_IO, errno,
-                        "take a copy of a listening socket of process %d", (int)pid);
-    if (read_key(fd, &got.key, &got.inode) < 0 || got.inode != inode)
+    if (copy >= 0) {
+        *fd = copy;
+        return 0;
+    }
+    if (refused && fetch->fetch && fetch->fetch(fetch->ctx, pid, vm_fd, fd, e) == 0)
+        return 0;
+    rel_err_clear(e);
+    return rel_fail(e, refused ? REL_E_UNSUPPORTED : REL_E_IO, sys,
+                    "take a copy of a listening socket of process %d", (int)pid);
+}
+
+int swap_sock_hold(pid_t pid, const struct swap_listener *listener, const struct swap_fetch *fetch,
+                   struct swap_sock *sock, struct rel_err *e)
+{
+    struct swap_sock got = {.vm_fd = listener->fd};
+    rel_autoclose int fd = -1;
+
+    if (take_copy(pid, listener->fd, fetch, &fd, e) < 0)
+        return -1;
+    if (read_key(fd, &got.key, &got.inode) < 0 || got.inode != listener->inode)
         return rel_fail(e, REL_E_IO, 0, "process %d closed a listening socket just now", (int)pid);
     got.fd = rel_steal_fd(&fd);
     *sock = got;
@@ -72,9 +88,15 @@ int swap_sock_hold(pid_t pid, int vm_fd, uint64_t inode, struct swap_sock *sock,
 
 bool swap_sock_is_open(const struct swap_sock *sock, pid_t pid)
 {
-    long same = syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, sock->fd, sock->vm_fd);
+    rel_autofree char *path = rel_strf("/proc/%d/fd/%d", (int)pid, sock->vm_fd);
+    rel_autofree char *wanted = rel_strf("socket:[%llu]", (unsigned long long)sock->inode);
+    char target[64];
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
 
-    return same == 0 || (same < 0 && errno != EBADF && errno != ESRCH);
+    if (n < 0)
+        return errno != ENOENT;
+    target[n] = '\0';
+    return !strcmp(target, wanted);
 }
 
 /* Of a listening socket tcpi_unacked is the queue and tcpi_sacked its limit (tcp_get_info()). */

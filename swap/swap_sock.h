@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A listening socket of a peer, held: a copy of its descriptor (pidfd_getfd(2)), by which the
- * parent sees and steers what the kernel gives to it. Any thread; no state.
+/* A listening socket of a peer, held: a copy of its descriptor (pidfd_getfd(2), or sent by the
+ * peer), by which the parent sees and steers what the kernel gives to it. Any thread; no state.
  *
  * A copy keeps the socket in its group even when the peer has closed its own, or is gone: then it
- * is a black hole, so whoever holds one asks swap_sock_is_open again and again. */
+ * is a black hole, so whoever holds one asks swap_sock_is_open again and again (two microseconds).
+ */
 #ifndef SWAP_SOCK_H
 #define SWAP_SOCK_H
 
@@ -14,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/rel_err.h"
+#include "swap/swap_listen.h"
 
 /* What the kernel joins in one group (facts of the kernel: SO_REUSEPORT compares all of these). */
 struct swap_key {
@@ -35,12 +37,21 @@ struct swap_sock {
     struct swap_key key;
 };
 
+/* Has the process send a copy of its descriptor, where we may not take one: a sandbox without
+ * pidfd_getfd, as containers have it. `fetch` may be NULL; *fd is owned by the caller. */
+struct swap_fetch {
+    int (*fetch)(void *ctx, pid_t pid, int vm_fd, int *fd, struct rel_err *e);
+    void *ctx;
+};
+
 /* Takes a copy of descriptor vm_fd of the process, if it is still the socket of that inode.
- * REL_E_UNSUPPORTED: the kernel or a sandbox does not let us. The caller closes sock->fd. */
-REL_MUST_USE int swap_sock_hold(pid_t pid, int vm_fd, uint64_t inode, struct swap_sock *sock,
+ * REL_E_UNSUPPORTED: neither way is open. The caller closes sock->fd. */
+REL_MUST_USE int swap_sock_hold(pid_t pid, const struct swap_listener *listener,
+                                const struct swap_fetch *fetch, struct swap_sock *sock,
                                 struct rel_err *e);
 
-/* Has the process still that socket open? True also where it cannot be told. */
+/* Has the process still that socket open, under the same number? True also where it cannot be told.
+ * Our copy keeps the inode, so nobody else can have got its number. */
 bool swap_sock_is_open(const struct swap_sock *sock, pid_t pid);
 
 /* Connections that wait to be accepted. */

@@ -12,11 +12,13 @@
 
 enum { WIDE_BACKLOG = 65535 }; /* the kernel cuts it to net.core.somaxconn */
 
-struct swap_traffic *swap_traffic_new(struct in_addr preview)
+struct swap_traffic *swap_traffic_new(struct in_addr preview, const struct swap_fetch *fetch)
 {
     struct swap_traffic *t = rel_xcalloc(1, sizeof(*t));
 
     t->preview = preview;
+    if (fetch)
+        t->fetch = *fetch;
     return t;
 }
 
@@ -104,7 +106,7 @@ static int join_one(struct swap_traffic *t, enum swap_side side, pid_t pid,
 
     if (is_held(t, l->inode))
         return 0;
-    if (swap_sock_hold(pid, l->fd, l->inode, &m.sock, e) < 0)
+    if (swap_sock_hold(pid, l, &t->fetch, &m.sock, e) < 0)
         return -1;
     g = find_group(t, &m.sock.key);
     if (g->n == SWAP_SIDE_MAX * SWAP_SIDE_COUNT) {

@@ -19,13 +19,15 @@
 #include "base/rel_err.h"
 #include "swap/swap_bpf.h"
 #include "swap/swap_listen.h"
+#include "swap/swap_sock.h"
 
 enum swap_side { SWAP_OLD_SIDE, SWAP_NEW_SIDE, SWAP_SIDE_COUNT };
 
 struct swap_traffic;
 
-/* `preview` is the source address that preview connections come from. Owned by the caller. */
-struct swap_traffic *swap_traffic_new(struct in_addr preview);
+/* `preview` is the source address that preview connections come from; `fetch` may be NULL. Owned by
+ * the caller. */
+struct swap_traffic *swap_traffic_new(struct in_addr preview, const struct swap_fetch *fetch);
 
 /* Takes what routes nothing any more out of the groups and lets go of all copies. Where both sides
  * still listen, the one that does not get the connections must have been left before. */
@@ -68,7 +70,7 @@ void swap_traffic_leave(struct swap_traffic *t, enum swap_side side, size_t *los
  * proved: clients are made to try again (their SYNs are dropped) rather than wait in its queue. */
 void swap_traffic_block(struct swap_traffic *t, enum swap_side side);
 
-/* Looks whether a peer closed a socket that we hold (kcmp(2), a microsecond each) or, if
+/* Looks whether a peer closed a socket that we hold or, if
  * `thorough`, opened one that we do not hold (a dump of the listeners). Then the new ones are held,
  * and what was closed leaves as soon as its peer has another one in the group; until then it is
  * blocked. True: something changed, for the log. */

@@ -199,7 +199,7 @@ static void verify(struct swap_traffic *t, const struct peer *old, const struct 
 /* One swap of old_n sockets by new_n, looked at from outside at each stage. */
 static void swap_once(int family, int old_n, int new_n)
 {
-    struct swap_traffic *t = swap_traffic_new(preview);
+    struct swap_traffic *t = swap_traffic_new(preview, NULL);
     struct rel_err e = {0};
     int port = free_port(family);
     struct peer old = start(family, port, old_n, 'o'), new;
@@ -241,7 +241,7 @@ static void a_swap_of_any_numbers_of_sockets_goes_to_one_peer_at_a_time(void **s
 
 static void the_way_back_leaves_the_old_peer_alone(void **state)
 {
-    struct swap_traffic *t = swap_traffic_new(preview);
+    struct swap_traffic *t = swap_traffic_new(preview, NULL);
     struct rel_err e = {0};
     int port = free_port(AF_INET);
     struct peer old = start(AF_INET, port, 2, 'o'), new;
@@ -267,7 +267,7 @@ static void the_way_back_leaves_the_old_peer_alone(void **state)
 static void a_share_goes_to_the_new_peer(void **state)
 {
     enum { ASKED = 4000, SHARE = 25 };
-    struct swap_traffic *t = swap_traffic_new(preview);
+    struct swap_traffic *t = swap_traffic_new(preview, NULL);
     struct rel_err e = {0};
     int port = free_port(AF_INET), new_n = 0;
     struct peer old = start(AF_INET, port, 2, 'o'), new = start(AF_INET, port, 2, 'n');
@@ -287,7 +287,7 @@ static void a_share_goes_to_the_new_peer(void **state)
 /* The application closes a socket and opens another, at a bad time. */
 static void a_reopened_listener_is_followed(void **state)
 {
-    struct swap_traffic *t = swap_traffic_new(preview);
+    struct swap_traffic *t = swap_traffic_new(preview, NULL);
     struct rel_err e = {0};
     int port = free_port(AF_INET);
     struct peer old = start(AF_INET, port, 2, 'o'), new;
@@ -318,7 +318,7 @@ static void a_reopened_listener_is_followed(void **state)
 
 static void a_stranger_in_the_group_is_seen(void **state)
 {
-    struct swap_traffic *t = swap_traffic_new(preview);
+    struct swap_traffic *t = swap_traffic_new(preview, NULL);
     struct rel_err e = {0};
     int port = free_port(AF_INET);
     struct peer old = start(AF_INET, port, 1, 'o'), stranger = start(AF_INET, port, 1, 's');
@@ -334,7 +334,7 @@ static void a_stranger_in_the_group_is_seen(void **state)
 
 static void a_deaf_candidate_is_not_verified(void **state)
 {
-    struct swap_traffic *t = swap_traffic_new(preview);
+    struct swap_traffic *t = swap_traffic_new(preview, NULL);
     struct rel_err e = {0};
     int port = free_port(AF_INET);
     struct peer old = start(AF_INET, port, 1, 'o'), new = start(AF_INET, port, 1, 'n');
@@ -356,7 +356,7 @@ static void a_deaf_candidate_is_not_verified(void **state)
 
 static void what_is_left_is_counted_and_ended(void **state)
 {
-    struct swap_traffic *t = swap_traffic_new(preview);
+    struct swap_traffic *t = swap_traffic_new(preview, NULL);
     struct swap_census census;
     struct swap_drain *d = NULL;
     struct rel_err e = {0};
