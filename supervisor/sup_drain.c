@@ -38,15 +38,13 @@ void sup_drain_begin(struct sup *s)
     sup_drain_tick(s, s->rest.began_ms);
 }
 
+/* A look under way has it all; on_looked ends it then. */
 void sup_drain_end(struct sup *s)
 {
-    s->rest.census = (struct swap_census){0};
-    s->rest.look_ms = s->rest.look_took_ms = 0;
-    s->rest.close_n = s->rest.closed_n = 0;
-    if (!s->rest.busy) {
-        swap_drain_free(s->rest.drain);
-        s->rest.drain = NULL;
-    }
+    if (s->rest.busy)
+        return;
+    swap_drain_free(s->rest.drain);
+    s->rest = (struct sup_rest){0};
 }
 
 void sup_drain_close_left(struct sup *s)

@@ -61,8 +61,9 @@ struct sup_health_run {
 /* The probes of the candidate. */
 struct sup_trial {
     uv_work_t work;
-    struct sup_health_run *runs; /* NULL: there is no trial */
-    size_t n, at;                /* at: the one under way */
+    struct sup_health_run *runs;     /* NULL: there is no trial */
+    size_t n, at;                    /* at: the one under way */
+    const struct sup_health *health; /* of that one: `runs` may be gone by then */
     struct sup_place place;
     struct rel_err e;
     int generation;

@@ -40,7 +40,7 @@ static void on_look(uv_work_t *work)
     struct sup *s = work->data;
 
     rel_err_clear(&s->trial.e);
-    (void)!sup_probe_run(s->trial.runs[s->trial.at].health, &s->trial.place, &s->trial.e);
+    (void)!sup_probe_run(s->trial.health, &s->trial.place, &s->trial.e);
 }
 
 static bool all_passed(const struct sup *s)
@@ -138,6 +138,7 @@ void sup_health_tick(struct sup *s, int64_t now)
         if (now < s->trial.runs[i].next_ms)
             continue;
         s->trial.at = i;
+        s->trial.health = s->trial.runs[i].health;
         s->trial.busy = true;
         s->trial.work.data = s;
         find_place(s);

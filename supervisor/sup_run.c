@@ -312,7 +312,7 @@ static void on_tick(uv_timer_t *timer)
     beat(s, now);
     if (s->stopping)
         while_stopping(s, now);
-    else if (!s->active && s->state == SWAP_IDLE && now >= s->restart_at_ms)
+    else if (!s->active && s->state == SWAP_IDLE && !s->job_busy && now >= s->restart_at_ms)
         restart_current(s, "recover");
     if (s->state == SWAP_IDLE && s->active && !s->stopping)
         uv_timer_start(timer, on_tick, REST_MS, REST_MS);

@@ -269,7 +269,7 @@ void sup_cut_over(struct sup *s)
     s->ask.cut_over = true;
     if (s->steer.traffic) {
         swap_traffic_widen(s->steer.traffic, SWAP_NEW_SIDE);
-        if (swap_traffic_route(s->steer.traffic, SWAP_SHARE_ALL, &e) < 0) {
+        if (swap_traffic_route(s->steer.traffic, SWAP_SHARE_ALL, &e) < 0 && s->old) {
             refuse(s, &e);
             return;
         }

@@ -16,7 +16,7 @@
 
 struct sup_steps_order {
     const char *home;
-    const char *root; /* of the new release */
+    const char *root; /* of the new release; needed for the call only */
     int generation;   /* of the peer that will be booted from it */
     const struct sup_config *config;
     void (*line)(void *ctx, const char *text); /* of their output */
