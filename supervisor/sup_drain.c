@@ -56,15 +56,14 @@ void sup_drain_close_left(struct sup *s)
 static void on_look(uv_work_t *work)
 {
     struct sup *s = work->data;
+    struct sup_rest *r = &s->rest;
     int64_t began = rel_mono_ms();
-    size_t n = 0;
 
-    rel_err_clear(&s->rest.e);
-    if (swap_drain_look(s->rest.drain, s->rest.pid, &s->rest.census, &s->rest.e) == 0 &&
-        s->rest.close_n &&
-        swap_drain_close(s->rest.drain, s->rest.pid, s->rest.close_n, &n, &s->rest.e) == 0)
-        s->rest.closed_n += n;
-    s->rest.look_took_ms = rel_mono_ms() - began;
+    rel_err_clear(&r->e);
+    r->ended_n = 0;
+    if (swap_drain_look(r->drain, r->pid, &r->seen, &r->e) == 0 && r->close_n)
+        (void)!swap_drain_close(r->drain, r->pid, r->close_n, &r->ended_n, &r->e);
+    r->look_took_ms = rel_mono_ms() - began;
 }
 
 static unsigned queued(const struct sup *s)
@@ -104,6 +103,8 @@ static void on_looked(uv_work_t *work, int status)
 
     (void)status;
     s->rest.busy = false;
+    s->rest.census = s->rest.seen;
+    s->rest.closed_n += s->rest.ended_n;
     if (s->rest.again && is_draining(s)) {
         sup_drain_begin(s);
         return;

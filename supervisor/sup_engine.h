@@ -41,6 +41,12 @@ struct sup_ask {
     struct hot_report report;
 };
 
+/* A release on its way in; a worker has it. */
+struct sup_incoming {
+    char *release, *app, *dir;
+    bool added;
+};
+
 /* The connections. */
 struct sup_steering {
     struct swap_traffic *traffic; /* NULL: no swap is under way, or they cannot be steered */
@@ -73,9 +79,10 @@ struct sup_trial {
 /* What is left of a peer that gets no new connections. */
 struct sup_rest {
     uv_work_t work;
-    struct swap_drain *drain; /* NULL: nothing is waited for */
-    struct swap_census census;
-    size_t close_n, closed_n; /* of connections: to be ended in this look, and ended so far */
+    struct swap_drain *drain;        /* NULL: nothing is waited for */
+    struct swap_census census, seen; /* seen: by the look under way */
+    size_t close_n, ended_n;         /* connections to be ended in this look, and what came of it */
+    size_t closed_n;                 /* so far */
     int64_t began_ms, look_ms, look_took_ms, closed_ms;
     struct rel_err e;
     pid_t pid;        /* of the look under way */
@@ -112,6 +119,7 @@ struct sup {
     struct sup_readiness readiness;
     char *why;
     struct rel_err probe_err, job_err;
+    struct sup_incoming incoming;
     struct sup_steps *steps; /* NULL: none runs */
     struct sup_steering steer;
     struct sup_trial trial;

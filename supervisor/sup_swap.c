@@ -24,20 +24,19 @@ void sup_step(struct sup *s, const char *step, const char *state, const char *de
 static void on_unpack(uv_work_t *work)
 {
     struct sup *s = work->data;
-    struct sup_must must = {.app = s->ask.app, .key = s->config.key};
+    struct sup_incoming *in = &s->incoming;
+    struct sup_must must = {.app = in->app, .key = s->config.key};
     rel_autofree char *fetched = NULL;
 
     rel_err_clear(&s->job_err);
-    if (sup_is_url(s->ask.release)) {
+    if (sup_is_url(in->release)) {
         fetched = rel_strf("%s/run/fetched", s->store.home);
         (void)!unlink(fetched); /* left by a crash */
-        if (sup_fetch(s->ask.release, fetched, &s->job_err) < 0)
+        if (sup_fetch(in->release, fetched, &s->job_err) < 0)
             return;
-        free(s->ask.release);
-        s->ask.release = rel_xstrdup(fetched);
     }
-    (void)!sup_store_add(s->store.home, s->ask.release, &must, &s->ask.dir, &s->ask.added,
-                         &s->job_err);
+    (void)!sup_store_add(s->store.home, fetched ? fetched : in->release, &must, &in->dir,
+                         &in->added, &s->job_err);
     malloc_trim(0); /* looking at every file took more memory than all else we do */
     if (fetched)
         (void)!unlink(fetched);
@@ -49,6 +48,11 @@ static void on_unpacked(uv_work_t *work, int status)
 
     (void)status;
     s->job_busy = false;
+    s->ask.dir = rel_steal(&s->incoming.dir);
+    s->ask.added = s->incoming.added;
+    free(s->incoming.release);
+    free(s->incoming.app);
+    s->incoming = (struct sup_incoming){0};
     if (s->job_err.code) {
         s->ask.failure = s->job_err;
         sup_post(s, SWAP_REFUSED);
@@ -65,6 +69,8 @@ static void do_unpack(struct sup *s)
         return;
     }
     sup_step(s, "unpack", "running", s->ask.release);
+    s->incoming.release = rel_xstrdup(s->ask.release);
+    s->incoming.app = s->ask.app ? rel_xstrdup(s->ask.app) : NULL;
     s->job_busy = true;
     uv_queue_work(&s->loop, &s->job, on_unpack, on_unpacked);
 }
