@@ -109,6 +109,8 @@ static char *changed_text(const json_t *args, const json_t *result)
         return rel_strf("%s %s can be changed to %s in place\n", app, previous, release);
     if (json_is_true(json_object_get(result, "hot")))
         return rel_strf("%s %s runs, changed in place from %s\n", app, release, previous);
+    if (!app) /* it was told to stop meanwhile, or has crashed already */
+        return rel_strf("%s is what the home has now, and does not run\n", release);
     return rel_strf("%s %s serves%s%s%s\n", app, release, previous ? ", " : "",
                     previous ? previous : "", previous ? " is stopped" : "");
 }

@@ -154,18 +154,25 @@ static void on_crash(struct sup *s, struct sup_peer *peer)
     sup_note_journal(s);
 }
 
+/* The new one, after the cutover. A way back is there until the old one is told to stop. */
+static void on_new_exit(struct sup *s, struct sup_peer *peer)
+{
+    if (s->state == SWAP_RETIRING || s->stopping)
+        on_crash(s, peer);
+    if (s->state == SWAP_RETIRING || !s->stopping)
+        sup_post(s, SWAP_CANDIDATE_EXITED);
+}
+
 void sup_on_peer_exit(struct sup_peer *peer)
 {
     struct sup *s = peer->ctx;
-    bool way_back = s->old && s->state != SWAP_RETIRING;
 
-    if (peer == s->candidate || (peer == s->active && way_back)) {
+    if (peer == s->candidate) {
         sup_post(s, SWAP_CANDIDATE_EXITED);
     } else if (peer == s->old) {
         sup_post(s, SWAP_OLD_EXITED);
-    } else if (peer == s->active && s->state == SWAP_RETIRING) {
-        on_crash(s, peer);
-        sup_post(s, SWAP_CANDIDATE_EXITED);
+    } else if (peer == s->active && s->old) {
+        on_new_exit(s, peer);
     } else if (peer == s->active) {
         on_crash(s, peer);
         sup_post(s, SWAP_OLD_EXITED);

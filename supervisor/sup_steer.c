@@ -218,10 +218,13 @@ static void on_handed_over(uv_work_t *work, int status)
     hot_contact_fini(&s->job_old_contact);
     if (s->state != SWAP_HANDING_OVER)
         return;
-    if (s->job_err.code) {
+    if (s->job_err.code && s->active) {
         refuse(s, &s->job_err);
         return;
     }
+    if (s->job_err
+            .code) /* nobody else serves: better without the old one's state than not at all */
+        sup_log(s, "%s", s->job_err.msg);
     sup_step(s, "handover", "done", NULL);
     sup_post(s, SWAP_HANDED_OVER);
 }

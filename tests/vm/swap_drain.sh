@@ -70,7 +70,7 @@ wait_until 10 test -e "$WORK/idle.ended"
 assert_match 'connections were closed' "$(cat "$WORK/idle.log")"
 
 # Streams go on until the deadline, then end in batches, and their clients see an orderly end.
-echo '{"drain_rate": 20}' >"$RELSUP_HOME/relsup.json"
+echo '{"drain_rate": 20, "shutdown_s": 3}' >"$RELSUP_HOME/relsup.json"
 assert_exit 0 relsup stop
 wait_until 20 gone "$supervisor"
 start_depot "$one"
@@ -102,4 +102,17 @@ spread = float(open(sys.argv[1]).read())
 assert spread > 0.5, f"40 streams ended within {spread} s: not at 20 a second"
 PYTHON
 assert_eq "depot 0.2.0" "$(get version)"
-end_depot
+
+# Told to stop while it drains: the release that was committed stays, whichever peer ends first.
+old=$(relsup pid)
+asking 1 slow/8000
+relsup upgrade "$one" --drain 100s >"$WORK/stopped.log" 2>&1 &
+upgrade=$!
+wait_until 30 in_state draining
+kill -STOP "$old" # it will not end by itself
+assert_exit 0 relsup stop
+wait "$upgrade" || fail "the upgrade that was committed: $(cat "$WORK/stopped.log")"
+assert_match '0.1.0 is what the home has now' "$(cat "$WORK/stopped.log")"
+wait_until 20 gone "$supervisor"
+gone "$old" || fail "the old peer still runs"
+assert_eq "releases/0.1.0" "$(readlink "$RELSUP_HOME/current")"
