@@ -13,6 +13,7 @@
 #include "base/rel_io.h"
 #include "pkg/pkg_archive.h"
 #include "pkg/pkg_manifest.h"
+#include "pkg/pkg_parallel.h"
 #include "pkg/pkg_verify.h"
 #include "supervisor/sup_run.h"
 
@@ -175,6 +176,24 @@ static int verify(const char *release, const struct pkg_key *key, struct rel_err
     return pkg_verify(release, &how, &v, e);
 }
 
+/* What is done with an archive at the same time, each on its own reading of it: unsigned, it may be
+ * unpacked under its hidden name while it is checked. */
+struct both {
+    const char *archive, *dir;
+    char *hex;
+};
+
+static int check_or_unpack(void *ctx, size_t i, struct rel_err *e)
+{
+    struct both *b = ctx;
+
+    if (i == 0)
+        return verify(b->archive, NULL, e);
+    if (hash_file(b->archive, b->hex, e) < 0)
+        return -1;
+    return pkg_archive_unpack(b->archive, b->dir, &pkg_unpack_limits_default, NULL, e);
+}
+
 /* Unpacks it and marks it. A folder is packed first, so that it is checked and known as any other.
  */
 static int take_in(struct incoming *in, const char *release, const struct sup_must *must,
@@ -184,10 +203,11 @@ static int take_in(struct incoming *in, const char *release, const struct sup_mu
     bool folder = rel_is_dir(AT_FDCWD, release);
     rel_autofree char *mark = rel_strf("%s/" PKG_HOME_MARK, in->dir);
     pkg_autokey struct pkg_key *key = NULL;
+    struct both both = {.dir = in->dir, .hex = hex};
 
     if (must->key && pkg_key_read_public(must->key, &key, e) < 0)
         return -1;
-    if ((key || !folder) && verify(release, key, e) < 0)
+    if (key && verify(release, key, e) < 0)
         return -1;
 
     if (folder) {
@@ -199,8 +219,9 @@ static int take_in(struct incoming *in, const char *release, const struct sup_mu
         if (pkg_archive_write(release, archive, NULL, e) < 0)
             return -1;
     }
-    if (hash_file(archive, hex, e) < 0 ||
-        pkg_archive_unpack(archive, in->dir, &pkg_unpack_limits_default, NULL, e) < 0)
+    both.archive = archive;
+    if (key || folder ? check_or_unpack(&both, 1, e) < 0
+                      : pkg_parallel(2, check_or_unpack, &both, e) < 0)
         return -1;
     if (key && verify(in->dir, key, e) < 0)
         return rel_wrap(e, "%s was replaced while it was taken in", release);

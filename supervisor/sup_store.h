@@ -33,9 +33,9 @@ struct sup_must {
  * A tarball with a manifest must be what that says; one without (of mix, of relx) is taken as it
  * is, and so is a folder, in which somebody may have edited a setting. With a key both must have a
  * manifest that it signed, and be what that says.
- * That is checked before anything is unpacked, and with a key once more on what was unpacked:
- * `release` may be replaced in between, its signature cannot. Without a key what is put in its
- * place in between comes in unchecked. */
+ * With a key that is checked before anything is unpacked, and once more on what was unpacked:
+ * `release` may be replaced in between, its signature cannot. Without one it is checked while it is
+ * unpacked under a hidden name, and what is put in its place in between comes in unchecked. */
 REL_MUST_USE int sup_store_add(const char *home, const char *release, const struct sup_must *must,
                                char **dir, bool *added, struct rel_err *e);
 
