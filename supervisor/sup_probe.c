@@ -26,20 +26,28 @@ void sup_place_fini(struct sup_place *place)
     *place = (struct sup_place){0};
 }
 
-/* The group of the probe's port, or the only one there is. */
+/* The group of the probe's port, or of the only port there is, which may be one of each family. */
 static int find_group(const struct sup_health *h, const struct sup_place *place,
                       const struct swap_group_view **view, struct rel_err *e)
 {
-    for (size_t i = 0; i < place->group_n; i++)
-        if (h->port ? place->groups[i].port == h->port : place->group_n == 1) {
-            *view = &place->groups[i];
-            return 0;
-        }
-    if (h->port)
+    const struct swap_group_view *found = NULL;
+
+    for (size_t i = 0; i < place->group_n; i++) {
+        const struct swap_group_view *v = &place->groups[i];
+
+        if (!h->port && found && found->port != v->port)
+            return rel_fail(e, REL_E_INPUT, 0,
+                            "it listens on several ports, so the probe in relsup.json needs a "
+                            "\"port\"");
+        if (!found && (!h->port || v->port == h->port))
+            found = v;
+    }
+    if (!found && h->port)
         return rel_fail(e, REL_E_INPUT, 0, "it does not listen on port %d", h->port);
-    return rel_fail(e, REL_E_INPUT, 0,
-                    "it listens on %zu ports, so the probe in relsup.json needs a \"port\"",
-                    place->group_n);
+    if (!found)
+        return rel_fail(e, REL_E_INPUT, 0, "it listens nowhere");
+    *view = found;
+    return 0;
 }
 
 static int probe_tcp(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)

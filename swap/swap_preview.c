@@ -273,7 +273,8 @@ int swap_traffic_verify(struct swap_traffic *t, const struct swap_process who[SW
     for (size_t i = 0; i < t->group_n && t->routed; i++) {
         struct swap_route r = swap_group_route(t, t->groups[i]);
 
-        if (!r.main.n || !r.preview.n)
+        /* what is bound to a device hears nothing from this host itself */
+        if (!r.main.n || !r.preview.n || *t->groups[i]->key.device)
             continue;
         if (verify_group(t, t->groups[i], who, timeout_ms, e) < 0 ||
             swap_group_attach(t->groups[i], &r, e) < 0)
