@@ -5,8 +5,10 @@
  * follows at once. Between two of them relsup may be killed: the next one ends both peers (the
  * journal names them) and boots what `current` names.
  *
- * A run is bounded in what people and crashes do, so every one must come to rest; and then it must
- * be idle. */
+ * At any moment the world may fall calm: from then on nobody crashes, answers or decides any more,
+ * whoever is hung stays so, and nothing is left but the supervisor's own deadlines, workers whose
+ * state has none, and processes that end because they were told to. Everything must come to rest
+ * then; and be idle. */
 #include "table.pml"
 
 #define NOBODY 0
@@ -21,9 +23,11 @@ bool old_runs = true, new_runs = false;
 bool old_told = false, new_told = false; /* to stop; who is deaf to that must be killed */
 bool deaf = false, old_killed = false, new_killed = false;
 bool proved = false, soaked = false;
-bool failed = false; /* a probe said no, or a person */
+bool failed = false; /* a probe said no, or a person, or the kernel */
 bool armed = false;  /* the deadline of this state is to come */
 bool draining = false, killing_step = false;
+bool job = false; /* a worker is to answer, once */
+bool calm = false;
 byte shares = 0;
 byte runs = 0, aborts = 0, kills = 0, crashes = 0;
 chan fact = [0] of { byte };   /* from the world */
@@ -51,28 +55,30 @@ inline end_run(release) {
     current = OLD;
     route = OLD;
     old_told = false; new_told = false; old_killed = false; new_killed = false; proved = false; soaked = false; failed = false;
-    draining = false; killing_step = false
+    draining = false; killing_step = false; job = false
 }
 
 inline perform(order) {
     if
-    :: order == A_unpack || order == A_run_steps || order == A_probe || order == A_change_code ||
-       order == A_ignore || order == A_unexpected || order == A_close_left -> skip
-    :: order == A_kill_step -> killing_step = true
+    :: order == A_ignore || order == A_unexpected -> skip
+    :: order == A_unpack || order == A_run_steps || order == A_probe || order == A_change_code ->
+        job = true
+    :: order == A_close_left -> draining = true
+    :: order == A_kill_step -> killing_step = true; job = true /* it ends now, hung or not */
     :: order == A_spawn_candidate ->
         if
-        :: new_runs = true
+        :: new_runs = true; job = true
         :: posted!E_candidate_exited
         fi
     :: order == A_hold ->
         if
-        :: skip /* somebody looks */
+        :: old_runs -> skip /* somebody looks */
         :: posted!E_continued
         fi
     :: order == A_hand_over ->
         proved = true;
         if
-        :: skip /* a worker does it */
+        :: job = true
         :: posted!E_handed_over
         fi
     :: order == A_shift ->
@@ -82,7 +88,7 @@ inline perform(order) {
         :: old_runs -> posted!E_refused
         fi
     :: order == A_cut_over ->
-        assert(new_runs);
+        assert(new_runs && !failed);
         route = NEW;
         if
         :: !old_runs -> posted!E_old_exited
@@ -129,52 +135,59 @@ end:
             before = state;
             look_up(before, on, state, order);
             assert(order != A_unexpected);
-            failed = failed || on == E_probe_failed || on == E_aborted;
+            failed = failed || on == E_probe_failed || on == E_aborted || on == E_refused;
             armed = (state != before -> has_deadline(state) : armed);
+            job = (state == before && job); /* who answers late finds another state */
             perform(order);
             check()
-        :: empty(posted) -> break
+        :: empty(posted) ->
+            assert(old_runs || state != S_holding); /* nobody looks on while nobody serves */
+            break
         od }
     od
 }
 
+/* Where a state has no deadline its worker has one. */
 active proctype Worker() {
 end:
     do
-    :: atomic { state == S_unpacking ->
+    :: atomic { job && state == S_unpacking -> job = false;
         if
         :: fact!E_unpacked
         :: old_runs -> fact!E_unpacked_hot
         :: fact!E_refused
         fi }
-    :: atomic { state == S_changing ->
+    :: atomic { job && state == S_changing -> job = false;
         if
         :: old_runs -> fact!E_changed
         :: fact!E_refused
         fi }
-    :: atomic { state == S_preparing ->
+    :: atomic { job && state == S_preparing && killing_step -> job = false; fact!E_refused }
+    :: atomic { !calm && job && state == S_preparing && !killing_step -> job = false;
         if
-        :: !killing_step -> fact!E_prepared
+        :: fact!E_prepared
         :: fact!E_refused
         fi }
-    :: atomic { state == S_booting && new_runs ->
+    :: atomic { !calm && job && state == S_booting && new_runs -> job = false;
         if
         :: fact!E_candidate_ready
         :: fact!E_refused
         fi }
-    :: atomic { state == S_probing ->
+    :: atomic { !calm && job && state == S_probing -> job = false;
         if
         :: fact!E_probed
         :: fact!E_probe_failed
         :: fact!E_refused
         fi }
-    :: atomic { state == S_handing_over ->
+    :: atomic { !calm && job && state == S_handing_over -> job = false;
         if
         :: fact!E_handed_over
         :: fact!E_refused
         fi }
-    :: atomic { (state == S_shifting || state == S_soaking) -> fact!E_probe_failed }
-    :: atomic { draining && (state == S_draining || state == S_closing || state == S_reverting) ->
+    :: atomic { !calm && (state == S_shifting || state == S_soaking) -> fact!E_probe_failed }
+    :: atomic { !calm && draining &&
+                (state == S_draining || state == S_closing || state == S_reverting) ->
+        draining = false;
         if
         :: fact!E_drained
         :: state != S_closing -> fact!E_quiet
@@ -194,7 +207,7 @@ active proctype OldPeer() {
 end:
     do
     :: atomic { old_runs && old_told && (!deaf || old_killed) -> old_runs = false; fact!E_old_exited }
-    :: atomic { old_runs && crashes < 2 -> crashes++; old_runs = false; fact!E_old_exited }
+    :: atomic { !calm && old_runs && crashes < 2 -> crashes++; old_runs = false; fact!E_old_exited }
     od
 }
 
@@ -202,32 +215,38 @@ active proctype NewPeer() {
 end:
     do
     :: atomic { new_runs && new_told && (!deaf || new_killed) -> new_runs = false; fact!E_candidate_exited }
-    :: atomic { new_runs && crashes < 2 -> crashes++; new_runs = false; fact!E_candidate_exited }
+    :: atomic { !calm && new_runs && crashes < 2 -> crashes++; new_runs = false; fact!E_candidate_exited }
     od
 }
 
 active proctype Operator() {
 end:
     do
-    :: atomic { state == S_idle && runs < 2 -> runs++; shares = 0;
+    :: atomic { !calm && state == S_idle && runs < 2 -> runs++; shares = 0;
         if
         :: deaf = true
         :: deaf = false
         fi;
         fact!E_asked }
-    :: atomic { state == S_holding -> fact!E_continued }
-    :: atomic { can_abort(state) && aborts < 2 -> aborts++; fact!E_aborted }
+    :: atomic { !calm && state == S_holding -> fact!E_continued }
+    :: atomic { !calm && can_abort(state) && aborts < 2 -> aborts++; fact!E_aborted }
     od
 }
 
 /* kill -9 of relsup, and the next one: there is one whole release, the committed one. */
 active proctype Killer() {
-    atomic { kills < 1 -> kills++;
+end:
+    atomic { !calm && kills < 1 -> kills++;
         assert(current == OLD || soaked);
         old_runs = true; new_runs = false; /* of `current` */
         old_told = false; new_told = false; old_killed = false; new_killed = false; proved = false; soaked = false; failed = false;
-        draining = false; killing_step = false; armed = false;
+        draining = false; killing_step = false; armed = false; job = false;
         current = OLD; route = OLD; state = S_idle }
+}
+
+active proctype World() {
+end:
+    calm = true
 }
 
 /* Nothing moves any more. */
