@@ -111,6 +111,7 @@ struct sup {
     bool stopping, killed;
     int64_t stop_deadline_ms, restart_at_ms, backoff_ms;
     struct sup_conn *stop_conn;
+    int64_t told_ms;        /* when stop_conn heard from us */
     struct rel_err failure; /* of sup_run itself */
     /* of the probe under way: copies, because the peer may end meanwhile */
     struct hot_contact probe_contact, job_contact, job_old_contact;

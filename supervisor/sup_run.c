@@ -290,6 +290,10 @@ static void beat(struct sup *s, int64_t now)
     int64_t pause =
         s->state == SWAP_DRAINING || s->state == SWAP_CLOSING ? DRAIN_BEAT_MS : HEARTBEAT_MS;
 
+    if (s->stop_conn && now - s->told_ms > HEARTBEAT_MS) {
+        s->told_ms = now;
+        sup_conn_progress(s->stop_conn, "stop", "running", NULL, 0);
+    }
     if (s->state == SWAP_IDLE || !s->ask.conn || now - s->heard_ms < pause)
         return;
     drain = sup_drain_text(s);

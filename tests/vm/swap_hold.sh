@@ -68,6 +68,23 @@ assert_eq "$second" "$(relsup pid)"
 assert_eq "depot 0.2.0" "$(get version)"
 assert_eq "releases/0.2.0" "$(readlink "$RELSUP_HOME/current")"
 
+# The old peer crashes while the candidate boots or waits: nobody else serves, so it takes over once it is proved.
+for wait in '' --hold; do
+    third=$(relsup pid)
+    relsup upgrade "$one" ${wait:+"$wait"} >"$WORK/crash.log" 2>&1 &
+    upgrade=$!
+    if [ -n "$wait" ]; then
+        wait_until 30 in_state holding
+    else
+        wait_until 30 in_state booting
+    fi
+    kill -KILL "$third"
+    wait_until 30 running
+    wait "$upgrade" || fail "the upgrade: $(cat "$WORK/crash.log")"
+    assert_eq "depot 0.1.0" "$(get version)" "after the crash of the old one"
+    assert_exit 0 relsup upgrade "$two"
+done
+
 assert_exit 2 relsup upgrade "$one" --canary 50,10
 assert_exit 2 relsup upgrade "$one" --canary nothing
 assert_exit 2 relsup upgrade "$one" --step 1s
