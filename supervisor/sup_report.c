@@ -86,10 +86,15 @@ void sup_report_done(struct sup *s)
     /* what was changed in place still has code of each release since its boot */
     if (!s->ask.hot && sup_store_prune(s->store.home, s->config.keep, s->ask.dir, &e) < 0)
         sup_log(s, "%s", e.msg);
+    rel_err_clear(&e);
     note(s, s->ask.dry_run ? "checked" : "done");
     if (s->ask.conn && s->ask.failure.code)
         sup_conn_error(rel_steal(&s->ask.conn), &s->ask.failure);
     sup_answer_done(s, app);
+    if (s->ask.abort_conn) {
+        rel_fail(&e, REL_E_BUSY, 0, "too late: %s serves", s->ask.dir);
+        sup_conn_error(s->ask.abort_conn, &e);
+    }
     end_ask(s);
 }
 

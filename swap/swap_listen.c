@@ -50,7 +50,8 @@ int swap_open_sockets_read(pid_t pid, struct swap_open_sockets *sockets, struct 
     struct dirent *entry;
 
     if (!d)
-        return rel_fail(e, REL_E_IO, errno, "read %s", dir);
+        return rel_fail(e, errno == EACCES || errno == EPERM ? REL_E_UNSUPPORTED : REL_E_IO, errno,
+                        "read %s", dir);
     while ((entry = readdir(d))) {
         char target[64];
         ssize_t n = readlinkat(dirfd(d), entry->d_name, target, sizeof(target) - 1);

@@ -46,6 +46,7 @@ struct swap_open_sockets {
     size_t n, cap;
 };
 
+/* REL_E_UNSUPPORTED: we may not look into that process (proc(5)), REL_E_IO: there is none. */
 REL_MUST_USE int swap_open_sockets_read(pid_t pid, struct swap_open_sockets *sockets,
                                         struct rel_err *e);
 void swap_open_sockets_fini(struct swap_open_sockets *sockets);
