@@ -84,14 +84,19 @@ static bool is_draining(const struct sup *s)
     return s->state == SWAP_DRAINING || s->state == SWAP_CLOSING || s->state == SWAP_REVERTING;
 }
 
+/* A connection goes from half-open to the queue to the process, and this look took the three in
+ * another order: only what was neither half-open nor queued at the end of the look before this one
+ * cannot have slipped through. */
 static void judge(struct sup *s, int64_t now)
 {
     const struct swap_census *c = &s->rest.census;
     bool waits = queued(s) || (c->half_open && now - s->rest.began_ms < HALF_OPEN_CAP_MS);
+    bool calm = s->rest.calm && !waits;
 
-    if (!waits && !c->established)
+    s->rest.calm = !waits;
+    if (calm && !c->established)
         sup_post(s, SWAP_DRAINED);
-    else if (!waits && c->established == c->idle && s->state != SWAP_CLOSING)
+    else if (calm && c->established == c->idle && s->state != SWAP_CLOSING)
         sup_post(s, SWAP_QUIET);
 }
 

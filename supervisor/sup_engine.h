@@ -87,6 +87,7 @@ struct sup_rest {
     struct rel_err e;
     pid_t pid;        /* of the look under way */
     bool busy, again; /* again: for the other peer, as soon as the look under way is over */
+    bool calm;        /* nothing waited at the end of the last look */
 };
 
 struct sup {

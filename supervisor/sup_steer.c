@@ -45,6 +45,8 @@ static int guard(struct sup *s, struct rel_err *e)
     if (swap_traffic_join(s->steer.traffic, SWAP_OLD_SIDE, c->pid, c->port, e) < 0 ||
         swap_traffic_check(s->steer.traffic, e) < 0)
         return -1;
+    /* a VM that boots takes processor time from the one that serves */
+    swap_traffic_widen(s->steer.traffic, SWAP_OLD_SIDE);
     return swap_traffic_route(s->steer.traffic, 0, e);
 }
 
