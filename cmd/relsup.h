@@ -20,6 +20,13 @@ REL_MUST_USE int relsup_home(const struct cmd_ctx *ctx, char **home, struct rel_
 REL_MUST_USE int relsup_call(struct cmd_ctx *ctx, enum sup_cmd cmd, const json_t *args,
                              json_t **result, struct rel_err *e);
 
+/* What an answer of the supervisor to `args` says to people; owned by the caller. */
+char *relsup_changed_text(const json_t *args, const json_t *result);
+
+/* upgrade --hot --node: of a node that no supervisor of ours runs. `release` is a path or URL. */
+REL_MUST_USE int relsup_upgrade_node(struct cmd_ctx *ctx, const char *mode, const char *release,
+                                     struct rel_err *e);
+
 /* The contact of the active peer. */
 REL_MUST_USE int relsup_contact(const struct cmd_ctx *ctx, struct hot_contact *c,
                                 struct rel_err *e);

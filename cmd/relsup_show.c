@@ -45,6 +45,22 @@ static void render_swap(struct rel_buf *b, const json_t *status)
         rel_buf_addf(b, "%-15s %s\n", "steering", steering);
 }
 
+/* "0.1.0 > 0.2.0": booted as the first, changed in place since. */
+static void render_chain(struct rel_buf *b, const json_t *status)
+{
+    const json_t *chain =
+        json_object_get(json_array_get(json_object_get(status, "peers"), 0), "chain");
+    json_t *one;
+    size_t i;
+
+    if (!chain)
+        return;
+    rel_buf_addf(b, "%-15s", "in place");
+    json_array_foreach (chain, i, one)
+        rel_buf_addf(b, "%s%s", i ? " > " : " ", json_string_value(one));
+    rel_buf_adds(b, "\n");
+}
+
 static int status(struct cmd_ctx *ctx, struct rel_err *e)
 {
     static const char *const keys[] = {"app",   "state",    "release", "node",           "pid",
@@ -55,6 +71,7 @@ static int status(struct cmd_ctx *ctx, struct rel_err *e)
     if (relsup_call(ctx, SUP_CMD_STATUS, NULL, &result, e) < 0)
         return -1;
     render(&b, result, keys);
+    render_chain(&b, result);
     render_swap(&b, result);
     return rel_out_result(&ctx->out, result, b.p, e);
 }

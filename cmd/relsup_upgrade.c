@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "base/rel_clock.h"
@@ -26,7 +27,19 @@ extern const struct cmd_verb relsup_upgrade, relsup_rollback, relsup_restart, re
 static const struct cmd_option upgrade_options[] = {
     {"swap", 's', NULL, "boot the new release beside the old one (the default)"},
     {"hot", 0, NULL, "change the running code in place"},
-    {"dry-run", 'n', NULL, "with --hot: only check whether it could be done"},
+    {"auto", 0, NULL, "in place where that harms no process, else by a swap"},
+    {"dry-run", 'n', NULL, "only check, and say what would be done (with --hot or --auto)"},
+    {"node", 0, "NAME", "with --hot: a running node without relsup"},
+    {"cookie-file", 0, "FILE", "with --node: its cookie"},
+    SWAP_OPTIONS,
+    RELSUP_HOME_OPTIONS,
+    {0},
+};
+static const struct cmd_option rollback_options[] = {
+    {"swap", 's', NULL, "boot it beside (the default for what was booted)"},
+    {"hot", 0, NULL, "change the running code in place"},
+    {"auto", 0, NULL, "in place where that harms no process (the default for what was changed so)"},
+    {"dry-run", 'n', NULL, "only check, and say what would be done (with --hot or --auto)"},
     SWAP_OPTIONS,
     RELSUP_HOME_OPTIONS,
     {0},
@@ -97,7 +110,47 @@ static char *held_text(const json_t *result)
     return rel_buf_take(&b);
 }
 
-static char *changed_text(const json_t *args, const json_t *result)
+/* The sections of a plan, each under its name. */
+static void add_plan(struct rel_buf *b, const json_t *plan)
+{
+    const char *section;
+    json_t *lines, *line;
+    size_t i;
+
+    json_object_foreach ((json_t *)plan, section, lines) {
+        rel_buf_addf(b, "%s\n", section);
+        json_array_foreach (lines, i, line)
+            rel_buf_addf(b, "  %s\n", json_string_value(line));
+    }
+}
+
+static char *checked_text(const char *app, const char *previous, const char *release,
+                          const json_t *result)
+{
+    const char *why_not = json_string_value(json_object_get(result, "why_not_hot"));
+    rel_autobuf struct rel_buf b = {0};
+
+    add_plan(&b, json_object_get(result, "plan"));
+    if (why_not)
+        rel_buf_addf(&b, "%s %s would be replaced by %s by a swap: %s\n", app, previous, release,
+                     why_not);
+    else
+        rel_buf_addf(&b, "%s %s can be changed to %s in place\n", app, previous, release);
+    return rel_buf_take(&b);
+}
+
+static char *hot_text(const char *app, const char *previous, const char *release,
+                      const json_t *result)
+{
+    return rel_strf("%s %s runs, changed in place from %s: %d modules, %d processes, paused "
+                    "for %.1f ms\n",
+                    app, release, previous,
+                    (int)json_integer_value(json_object_get(result, "modules")),
+                    (int)json_integer_value(json_object_get(result, "processes")),
+                    (double)json_integer_value(json_object_get(result, "pause_us")) / 1000);
+}
+
+char *relsup_changed_text(const json_t *args, const json_t *result)
 {
     const char *app = json_string_value(json_object_get(result, "app"));
     const char *release = json_string_value(json_object_get(result, "release"));
@@ -106,9 +159,9 @@ static char *changed_text(const json_t *args, const json_t *result)
     if (json_is_true(json_object_get(result, "held")))
         return held_text(result);
     if (json_is_true(json_object_get(args, "dry_run")))
-        return rel_strf("%s %s can be changed to %s in place\n", app, previous, release);
+        return checked_text(app, previous, release, result);
     if (json_is_true(json_object_get(result, "hot")))
-        return rel_strf("%s %s runs, changed in place from %s\n", app, release, previous);
+        return hot_text(app, previous, release, result);
     if (!app) /* it was told to stop meanwhile, or has crashed already */
         return rel_strf("%s is what the home has now, and does not run\n", release);
     return rel_strf("%s %s serves%s%s%s\n", app, release, previous ? ", " : "",
@@ -122,28 +175,48 @@ static int change(struct cmd_ctx *ctx, enum sup_cmd cmd, json_t *args, struct re
 
     if (put_swap_options(ctx, args, e) < 0 || relsup_call(ctx, cmd, args, &result, e) < 0)
         return -1;
-    text = changed_text(args, result);
+    text = relsup_changed_text(args, result);
     return rel_out_result(&ctx->out, result, text, e);
+}
+
+/* --hot, --swap, --auto; NULL: none of them is given. */
+static int take_mode(const struct cmd_ctx *ctx, const char **mode, struct rel_err *e)
+{
+    static const char *const modes[] = {"swap", "hot", "auto"};
+    bool hot;
+
+    *mode = NULL;
+    for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+        if (!cmd_has(ctx, modes[i]))
+            continue;
+        if (*mode)
+            return rel_fail(e, REL_E_USAGE, 0, "--%s and --%s exclude each other", *mode, modes[i]);
+        *mode = modes[i];
+    }
+    hot = *mode && !strcmp(*mode, "hot");
+    if (hot && (cmd_has(ctx, "canary") || cmd_has(ctx, "hold") || cmd_has(ctx, "soak")))
+        return rel_fail(e, REL_E_USAGE, 0, "--canary, --hold and --soak go with --swap");
+    if (cmd_has(ctx, "dry-run") && (!*mode || !strcmp(*mode, "swap")))
+        return rel_fail(e, REL_E_USAGE, 0, "--dry-run goes with --hot or --auto");
+    return 0;
 }
 
 static int upgrade(struct cmd_ctx *ctx, struct rel_err *e)
 {
-    bool hot = cmd_has(ctx, "hot"), dry_run = cmd_has(ctx, "dry-run");
     json_auto_t *args = NULL;
+    const char *mode;
     char path[PATH_MAX];
 
-    if (hot && cmd_has(ctx, "swap"))
-        return rel_fail(e, REL_E_USAGE, 0, "--hot and --swap exclude each other");
-    if (hot && (cmd_has(ctx, "canary") || cmd_has(ctx, "hold") || cmd_has(ctx, "soak")))
-        return rel_fail(e, REL_E_USAGE, 0, "--canary, --hold and --soak go with --swap");
-    if (dry_run && !hot)
-        return rel_fail(e, REL_E_USAGE, 0, "--dry-run goes with --hot");
+    if (take_mode(ctx, &mode, e) < 0)
+        return -1;
     if (sup_is_url(ctx->pos[0]))
         snprintf(path, sizeof(path), "%s", ctx->pos[0]);
     else if (!realpath(ctx->pos[0], path))
         return rel_fail(e, REL_E_INPUT, errno, "open %s", ctx->pos[0]);
-    args = json_pack("{s:s, s:s, s:b}", "release", path, "mode", hot ? "hot" : "swap", "dry_run",
-                     dry_run);
+    if (cmd_has(ctx, "node") || cmd_has(ctx, "cookie-file"))
+        return relsup_upgrade_node(ctx, mode, path, e);
+    args = json_pack("{s:s, s:s, s:b}", "release", path, "mode", mode ? mode : "swap", "dry_run",
+                     cmd_has(ctx, "dry-run"));
     if (!args)
         return rel_fail(e, REL_E_INPUT, 0, "the path of the tarball is no UTF-8");
     return change(ctx, SUP_CMD_UPGRADE, args, e);
@@ -151,8 +224,13 @@ static int upgrade(struct cmd_ctx *ctx, struct rel_err *e)
 
 static int rollback(struct cmd_ctx *ctx, struct rel_err *e)
 {
-    json_auto_t *args = json_pack("{s:s*}", "version", ctx->pos_n ? ctx->pos[0] : NULL);
+    json_auto_t *args = NULL;
+    const char *mode;
 
+    if (take_mode(ctx, &mode, e) < 0)
+        return -1;
+    args = json_pack("{s:s*, s:s*, s:b}", "version", ctx->pos_n ? ctx->pos[0] : NULL, "mode", mode,
+                     "dry_run", cmd_has(ctx, "dry-run"));
     return change(ctx, SUP_CMD_ROLLBACK, args, e);
 }
 
@@ -170,7 +248,7 @@ static int cutover(struct cmd_ctx *ctx, struct rel_err *e)
 
     if (relsup_call(ctx, SUP_CMD_CUTOVER, args, &result, e) < 0)
         return -1;
-    text = changed_text(args, result);
+    text = relsup_changed_text(args, result);
     return rel_out_result(&ctx->out, result, text, e);
 }
 
@@ -210,15 +288,15 @@ static int stop(struct cmd_ctx *ctx, struct rel_err *e)
 const struct cmd_verb relsup_upgrade = {
     .name = "upgrade",
     .summary = "Replaces what runs by another release; returns when it is done or undone",
-    .usage = "TARBALL|DIR|URL [--swap|--hot [--dry-run]] [--canary SHARES] [--hold] [--soak TIME]",
+    .usage = "TARBALL|DIR|URL [--swap|--hot|--auto] [--dry-run] [--canary SHARES] [--soak TIME]",
     .options = upgrade_options,
     .pos_min = 1,
     .pos_max = 1,
     .run = upgrade};
 const struct cmd_verb relsup_rollback = {.name = "rollback",
                                          .summary = "Back to an earlier release of the home",
-                                         .usage = "[VERSION]",
-                                         .options = change_options,
+                                         .usage = "[VERSION] [--swap|--hot|--auto]",
+                                         .options = rollback_options,
                                          .pos_max = 1,
                                          .run = rollback};
 const struct cmd_verb relsup_restart = {.name = "restart",

@@ -2,8 +2,20 @@
 # SOURCE (an Erlang module) -> OUT (a C file with its BEAM code, the variable hot_beam_NAME). The
 # module is renamed to NAME_<8 hex digits of the source's hash>: loading another version of a name
 # would in the end kill the processes that still run the first one. A module with the line
-# -relsup_face(source_hash). keeps its name, which people call it by, and gets the digits there.
-file(SHA256 ${SOURCE} hash)
+# -relsup_face(source_hash). keeps its name, which people call it by, and gets the digits there. The
+# modules <GROUP>*.erl call each other and get one hash, of them all.
+get_filename_component(source_dir ${SOURCE} DIRECTORY)
+if(NAME MATCHES "^${GROUP}")
+  file(GLOB members ${source_dir}/${GROUP}*.erl)
+else()
+  set(members ${SOURCE})
+endif()
+set(all "")
+foreach(member ${members})
+  file(SHA256 ${member} hash)
+  string(APPEND all ${hash})
+endforeach()
+string(SHA256 hash "${all}")
 string(SUBSTRING ${hash} 0 8 hash)
 get_filename_component(dir ${OUT} DIRECTORY)
 set(work ${dir}/${NAME}.embed)
@@ -15,7 +27,11 @@ if(NOT renamed STREQUAL text)
   string(REGEX REPLACE "^.*\n-module\\('?([A-Za-z.]+)'?\\)\\..*$" "\\1" module "${text}")
 else()
   set(module ${NAME}_${hash})
-  string(REPLACE "-module(${NAME})." "-module(${module})." renamed "${text}")
+  if(NAME MATCHES "^${GROUP}")
+    string(REGEX REPLACE "(${GROUP}[a-z_]*)" "\\1_${hash}" renamed "${text}")
+  else()
+    string(REPLACE "-module(${NAME})." "-module(${module})." renamed "${text}")
+  endif()
 endif()
 if(renamed STREQUAL text)
   message(FATAL_ERROR "${SOURCE} has no line -module(${NAME}).")

@@ -80,6 +80,9 @@ void hot_x_free(ei_x_buff *x);
 bool hot_take_atom(const struct hot_term *t, int *at, char out[MAXATOMLEN_UTF8]);
 bool hot_take_tuple(const struct hot_term *t, int *at, int n);
 bool hot_take_int(const struct hot_term *t, int *at, int64_t *n);
+/* The number of elements of the list that begins here, or < 0; the end of a list (what is behind
+ * the last element) counts as an empty one. */
+int hot_take_list(const struct hot_term *t, int *at);
 /* A binary, or a string or list of characters; NUL-terminated, owned by the caller. */
 bool hot_take_text(const struct hot_term *t, int *at, char **out, size_t *len);
 

@@ -10,6 +10,18 @@
 
 enum { CONTACT_MAX = 65536 };
 
+struct hot_contact hot_contact_copy(const struct hot_contact *c)
+{
+    struct hot_contact copy = *c;
+
+    copy.node = rel_xstrdup(c->node);
+    copy.cookie_file = rel_xstrdup(c->cookie_file);
+    copy.root = c->root ? rel_xstrdup(c->root) : NULL;
+    copy.name = c->name ? rel_xstrdup(c->name) : NULL;
+    copy.version = c->version ? rel_xstrdup(c->version) : NULL;
+    return copy;
+}
+
 void hot_contact_fini(struct hot_contact *c)
 {
     free(c->node);

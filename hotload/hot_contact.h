@@ -23,6 +23,8 @@ struct hot_contact {
     bool elixir;    /* the release has Elixir: an EXPR is Elixir */
 };
 
+/* The caller releases the copy. */
+struct hot_contact hot_contact_copy(const struct hot_contact *c);
 void hot_contact_fini(struct hot_contact *c);
 
 /* Fails with REL_E_UNREACHABLE where there is no such file, REL_E_INPUT where it is malformed. */

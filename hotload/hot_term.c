@@ -100,6 +100,16 @@ bool hot_take_int(const struct hot_term *t, int *at, int64_t *n)
     return true;
 }
 
+int hot_take_list(const struct hot_term *t, int *at)
+{
+    int i = *at, n;
+
+    if (ei_decode_list_header(t->x.buff, &i, &n) < 0)
+        return -1;
+    *at = i;
+    return n;
+}
+
 bool hot_take_text(const struct hot_term *t, int *at, char **out, size_t *len)
 {
     rel_autofree char *text = NULL;

@@ -10,6 +10,7 @@
 
 enum {
     LOAD_MS = 5000,  /* to get the module into the node */
+    UNDO_STEPS = 8,  /* of suspend_ms each at most (relsup_hot_keeper:undo/1) */
     SLACK_MS = 2000, /* for the answer, beyond all deadlines over there */
 };
 
@@ -43,24 +44,37 @@ static void put_apps(ei_x_buff *x, const struct hot_plan *plan)
     for (size_t i = 0; i < plan->app_n; i++) {
         const struct hot_app_change *a = &plan->apps[i];
 
-        hot_put_tuple(x, 5);
+        hot_put_tuple(x, 6);
         hot_put_atom(x, a->app);
         put_path(x, a->old_vsn);
         put_path(x, a->new_vsn);
         put_path(x, a->old_ebin);
         put_path(x, a->new_ebin);
+        put_path(x, a->type);
     }
     hot_put_nil(x);
 }
 
-/* [Client, Mode, {Mods, Apps, Files, SuspendMs, TimeoutMs}] */
+static void put_hints(ei_x_buff *x, const struct hot_plan *plan)
+{
+    if (plan->hint_n)
+        hot_put_list(x, (int)plan->hint_n);
+    for (size_t i = 0; i < plan->hint_n; i++) {
+        hot_put_tuple(x, 2);
+        hot_put_atom(x, plan->hints[i].process);
+        hot_put_atom(x, plan->hints[i].module);
+    }
+    hot_put_nil(x);
+}
+
+/* [Client, Mode, {Mods, Apps, Files, Hints, Down, Times}] */
 static void put_args(ei_x_buff *x, struct hot_node *node, const struct hot_plan *plan,
                      const char *mode)
 {
     hot_put_list(x, 3);
     hot_put_pid(x, ei_self(&node->ec));
     hot_put_atom(x, mode);
-    hot_put_tuple(x, 5);
+    hot_put_tuple(x, 6);
     put_modules(x, plan);
     put_apps(x, plan);
     hot_put_tuple(x, 4);
@@ -68,8 +82,12 @@ static void put_args(ei_x_buff *x, struct hot_node *node, const struct hot_plan 
     put_path(x, plan->new_sys_config);
     put_path(x, plan->old_consolidated);
     put_path(x, plan->new_consolidated);
+    put_hints(x, plan);
+    hot_put_atom(x, plan->down ? "true" : "false");
+    hot_put_tuple(x, 3);
     hot_put_int(x, plan->suspend_ms);
     hot_put_int(x, plan->timeout_ms);
+    hot_put_int(x, plan->prove ? plan->prove_ms : 0);
     hot_put_nil(x);
 }
 
@@ -91,6 +109,10 @@ static int check_names(const struct hot_plan *plan, struct rel_err *e)
         if (strlen(plan->apps[i].app) > 255)
             return rel_fail(e, REL_E_INPUT, 0, "the name of application %.60s... is too long",
                             plan->apps[i].app);
+    for (size_t i = 0; i < plan->hint_n; i++)
+        if (strlen(plan->hints[i].process) > 255 || strlen(plan->hints[i].module) > 255)
+            return rel_fail(e, REL_E_INPUT, 0, "the name %.60s... is too long",
+                            plan->hints[i].process);
     return 0;
 }
 
@@ -98,66 +120,199 @@ static const struct {
     const char *name;
     enum rel_code code;
 } outcomes[] = {
-    {"ok", REL_E_NONE},       {"refused", REL_E_INPUT},           {"busy", REL_E_BUSY},
-    {"failed", REL_E_REMOTE}, {"rolled_back", REL_E_ROLLED_BACK}, {"stuck", REL_E_STUCK},
+    {"ok", REL_E_NONE},     {"changed", REL_E_NONE},  {"refused", REL_E_INPUT},
+    {"busy", REL_E_BUSY},   {"failed", REL_E_REMOTE}, {"rolled_back", REL_E_ROLLED_BACK},
+    {"stuck", REL_E_STUCK},
 };
 
-/* {Outcome, ModuleN, ProcessN, PauseUs, Text} */
-static int read_result(const struct hot_term *t, struct hot_report *report, struct rel_err *e)
+const struct hot_section *hot_report_section(const struct hot_report *report, const char *name)
+{
+    for (size_t i = 0; i < report->section_n; i++)
+        if (!strcmp(report->sections[i].name, name))
+            return &report->sections[i];
+    return NULL;
+}
+
+void hot_report_fini(struct hot_report *report)
+{
+    for (size_t i = 0; i < report->section_n; i++) {
+        for (size_t j = 0; j < report->sections[i].line_n; j++)
+            free(report->sections[i].lines[j]);
+        free(report->sections[i].lines);
+        free(report->sections[i].name);
+    }
+    free(report->sections);
+    *report = (struct hot_report){0};
+}
+
+static bool take_lines(const struct hot_term *t, int *at, struct hot_section *s)
+{
+    int n = hot_take_list(t, at);
+
+    if (n < 0)
+        return false;
+    s->lines = rel_xcalloc((size_t)n + 1, sizeof(*s->lines));
+    for (int i = 0; i < n; i++) {
+        size_t len;
+
+        if (!hot_take_text(t, at, &s->lines[i], &len))
+            return false;
+        s->line_n++;
+    }
+    return n == 0 || hot_take_list(t, at) == 0;
+}
+
+/* [{Section, [Line]}] */
+static bool take_sections(const struct hot_term *t, int *at, struct hot_report *report)
+{
+    int n = hot_take_list(t, at);
+
+    if (n < 0)
+        return false;
+    report->sections = rel_xcalloc((size_t)n + 1, sizeof(*report->sections));
+    for (int i = 0; i < n; i++) {
+        char name[MAXATOMLEN_UTF8];
+
+        if (!hot_take_tuple(t, at, 2) || !hot_take_atom(t, at, name))
+            return false;
+        report->sections[i].name = rel_xstrdup(name);
+        report->section_n++;
+        if (!take_lines(t, at, &report->sections[i]))
+            return false;
+    }
+    return true;
+}
+
+/* {Outcome, ModuleN, ProcessN, PauseUs, Text, Sections}; *waits: it wants to hear a verdict. */
+static int read_result(const struct hot_term *t, struct hot_report *report, bool *waits,
+                       struct rel_err *e)
 {
     char outcome[MAXATOMLEN_UTF8];
     rel_autofree char *text = NULL;
-    int64_t modules, processes, pause_us;
+    int64_t modules, processes;
     size_t len;
     int at = t->at;
 
-    if (!hot_take_tuple(t, &at, 5) || !hot_take_atom(t, &at, outcome) ||
+    hot_report_fini(report);
+    if (!hot_take_tuple(t, &at, 6) || !hot_take_atom(t, &at, outcome) ||
         !hot_take_int(t, &at, &modules) || !hot_take_int(t, &at, &processes) ||
-        !hot_take_int(t, &at, &pause_us) || !hot_take_text(t, &at, &text, &len))
+        !hot_take_int(t, &at, &report->pause_us) || !hot_take_text(t, &at, &text, &len) ||
+        !take_sections(t, &at, report))
         return rel_fail(e, REL_E_STUCK, 0, "the hot upgrade ended with an answer nobody knows");
-    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
-        if (strcmp(outcome, outcomes[i].name) != 0)
-            continue;
-        if (outcomes[i].code != REL_E_NONE)
-            return rel_fail(e, outcomes[i].code, 0, "%s", text);
-        *report = (struct hot_report){
-            .module_n = (size_t)modules, .process_n = (size_t)processes, .pause_us = pause_us};
-        return 0;
-    }
+    report->module_n = (size_t)modules;
+    report->process_n = (size_t)processes;
+    *waits = !strcmp(outcome, "changed");
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
+        if (!strcmp(outcome, outcomes[i].name))
+            return outcomes[i].code == REL_E_NONE ? 0
+                                                  : rel_fail(e, outcomes[i].code, 0, "%s", text);
     return rel_fail(e, REL_E_STUCK, 0, "the hot upgrade ended as %s", outcome);
 }
 
-static int call(struct hot_node *node, const struct hot_plan *plan, const char *mode,
-                struct hot_report *report, struct rel_err *e)
+static int load_agent(struct hot_node *node, struct rel_err *e)
+{
+    static const struct hot_beam *const beams[] = HOT_BEAMS_RELSUP_HOT;
+    int64_t until_ms = rel_mono_ms() + LOAD_MS;
+
+    for (size_t i = 0; beams[i]; i++)
+        if (hot_agent_ensure(node, beams[i], until_ms, e) < 0)
+            return rel_wrap(e, "hot upgrade");
+    return 0;
+}
+
+static int call(struct hot_node *node, const struct hot_plan *plan, struct hot_call *c,
+                struct hot_report *report, bool *waits, struct rel_err *e)
+{
+    hot_autoterm struct hot_term result = {0};
+
+    c->mod = hot_beam_relsup_hot.module;
+    c->until_ms = rel_mono_ms() + plan->timeout_ms + UNDO_STEPS * plan->suspend_ms + SLACK_MS;
+    if (hot_node_call(node, c, &result, e) < 0)
+        return rel_wrap(e, "hot upgrade");
+    return read_result(&result, report, waits, e);
+}
+
+static int run(struct hot_node *node, const struct hot_plan *plan, const char *mode,
+               struct hot_report *report, bool *waits, struct rel_err *e)
 {
     hot_autox ei_x_buff args = {0};
-    hot_autoterm struct hot_term result = {0};
-    struct hot_call c = {.mod = hot_beam_relsup_hot.module, .fun = "run", .args = &args};
+    struct hot_call c = {.fun = "run", .args = &args};
 
-    if (check_names(plan, e) < 0)
+    if (check_names(plan, e) < 0 || load_agent(node, e) < 0)
         return -1;
-    if (hot_agent_ensure(node, &hot_beam_relsup_hot, rel_mono_ms() + LOAD_MS, e) < 0)
-        return rel_wrap(e, "hot upgrade");
     if (ei_x_new(&args) < 0)
         abort();
     put_args(&args, node, plan, mode);
-    c.until_ms = rel_mono_ms() + plan->timeout_ms + 4LL * plan->suspend_ms + SLACK_MS;
-    if (hot_node_call(node, &c, &result, e) == 0)
-        return read_result(&result, report, e);
+    if (call(node, plan, &c, report, waits, e) == 0)
+        return 0;
     /* Sent, and no answer: the node may be anywhere between the old code and the new. */
-    if (strcmp(mode, "apply") == 0 && e->code != REL_E_REMOTE)
+    if (!strcmp(mode, "apply") && (e->code == REL_E_TIMEOUT || e->code == REL_E_UNREACHABLE))
         e->code = REL_E_STUCK;
-    return rel_wrap(e, "hot upgrade");
+    return -1;
+}
+
+/* Until it is known, the node's ticks are answered: hot_node_receive does. */
+static int prove(struct hot_node *node, const struct hot_plan *plan, struct rel_err *e)
+{
+    int64_t until_ms = rel_mono_ms() + plan->prove_ms;
+    int wait_ms;
+
+    while ((wait_ms = plan->prove(plan->prove_ctx, e)) > 0) {
+        hot_autoterm struct hot_term message = {0};
+        struct rel_err none = {0};
+
+        if (rel_mono_ms() + wait_ms >= until_ms)
+            return rel_fail(e, REL_E_TIMEOUT, 0, "it was not proved within %d ms", plan->prove_ms);
+        if (hot_node_receive(node, rel_mono_ms() + wait_ms, &message, &none) < 0 &&
+            none.code != REL_E_TIMEOUT)
+            return rel_fail(e, none.code, 0, "%s", none.msg);
+    }
+    return wait_ms;
+}
+
+/* [commit] or [{undo, Text}] */
+static int judge(struct hot_node *node, const struct hot_plan *plan, const struct rel_err *why,
+                 struct hot_report *report, struct rel_err *e)
+{
+    hot_autox ei_x_buff args = {0};
+    struct hot_call c = {.fun = "verdict", .args = &args};
+    bool waits;
+
+    if (ei_x_new(&args) < 0)
+        abort();
+    hot_put_list(&args, 1);
+    if (why) {
+        hot_put_tuple(&args, 2);
+        hot_put_atom(&args, "undo");
+        hot_put_text(&args, why->msg);
+    } else {
+        hot_put_atom(&args, "commit");
+    }
+    hot_put_nil(&args);
+    if (call(node, plan, &c, report, &waits, e) == 0)
+        return 0;
+    if (e->code == REL_E_TIMEOUT || e->code == REL_E_UNREACHABLE)
+        e->code = REL_E_STUCK;
+    return -1;
 }
 
 int hot_upgrade_run(struct hot_node *node, const struct hot_plan *plan, struct hot_report *report,
                     struct rel_err *e)
 {
-    return call(node, plan, "apply", report, e);
+    struct rel_err why = {0};
+    bool waits = false;
+
+    if (run(node, plan, "apply", report, &waits, e) < 0)
+        return -1;
+    if (!waits)
+        return 0;
+    return judge(node, plan, prove(node, plan, &why) < 0 ? &why : NULL, report, e);
 }
 
 int hot_upgrade_check(struct hot_node *node, const struct hot_plan *plan, struct hot_report *report,
                       struct rel_err *e)
 {
-    return call(node, plan, "check", report, e);
+    bool waits;
+
+    return run(node, plan, "check", report, &waits, e);
 }

@@ -17,31 +17,63 @@ struct hot_module {
     unsigned char old_md5[16], new_md5[16];
 };
 
-/* An application whose version or code path changes. `app_file` is the new ebin/<app>.app. */
+/* An application that is added (old_vsn is NULL), removed (new_vsn is NULL), or whose version, code
+ * or code path changes. An <app>.appup in `new_ebin` (in `old_ebin` on the way down) is followed.
+ */
 struct hot_app_change {
     const char *app, *old_vsn, *new_vsn;
     const char *old_ebin, *new_ebin;
+    const char *type; /* how the release starts it: "permanent", "transient", "load", ... */
 };
+
+/* A process whose callback module nobody can tell but its operator. */
+struct hot_hint {
+    const char *process; /* registered name, or module of its `$initial_call` */
+    const char *module;
+};
+
+/* Is the changed node good? Called while everything runs on the new code and can still be undone.
+ * 0: yes. < 0: no, with the reason. > 0: to be called again in so many milliseconds. */
+typedef int hot_prove_fn(void *ctx, struct rel_err *e);
 
 struct hot_plan {
     const struct hot_module *modules;
     size_t module_n;
-    const struct hot_app_change *apps;
+    const struct hot_app_change *apps; /* in the order in which they start */
     size_t app_n;
+    const struct hot_hint *hints;
+    size_t hint_n;
+    bool down; /* back to an earlier release: code_change({down, Vsn}, ...) */
     /* Absolute paths of the sys.config of the release that runs and of the new one, or NULL. What
      * the environment has beyond the old one was put at run time, and stays. */
     const char *old_sys_config, *new_sys_config;
     const char *old_consolidated; /* absolute paths of Elixir's consolidated protocols, or NULL */
     const char *new_consolidated;
-    int suspend_ms; /* every process must be suspended within it, and have changed within it */
-    int timeout_ms; /* of the whole; the way back has its own, three times suspend_ms */
+    int suspend_ms;      /* every process must be suspended within it, and have changed within it */
+    int timeout_ms;      /* of the change; the way back has its own, a few times suspend_ms */
+    hot_prove_fn *prove; /* NULL: it is good when it is done */
+    void *prove_ctx;
+    int prove_ms; /* it must have said so within it */
+};
+
+/* What the plan says to people: lines by section (relsup_hot_show.erl names the sections). */
+struct hot_section {
+    char *name;
+    char **lines;
+    size_t line_n;
 };
 
 struct hot_report {
-    size_t module_n;  /* modules loaded */
-    size_t process_n; /* processes that were suspended and changed */
-    int64_t pause_us; /* from the first suspend to the last resume */
+    size_t module_n;              /* modules loaded */
+    size_t process_n;             /* processes that were suspended and changed */
+    int64_t pause_us;             /* in which processes were suspended */
+    struct hot_section *sections; /* also after a refusal: "forbidden" */
+    size_t section_n;
 };
+
+/* NULL where the plan has nothing to say about it. */
+const struct hot_section *hot_report_section(const struct hot_report *report, const char *name);
+void hot_report_fini(struct hot_report *report);
 
 /* 0: the new code runs, every process is resumed, the applications tell the new versions.
  * -1 REL_E_INPUT: refused before anything was touched, with the reason.
@@ -50,7 +82,8 @@ struct hot_report {
  * -1 REL_E_ROLLED_BACK: it failed midway; old code and old states are back, all are resumed.
  * -1 REL_E_STUCK: the way back failed too, and the message says what is left; or the node went away
  *    meanwhile, and nobody knows.
- * If this process dies midway the node itself resumes every process within suspend_ms. */
+ * If this process dies or is stopped midway the node itself undoes all of it, by a deadline.
+ * *report is to be released in every case. */
 REL_MUST_USE int hot_upgrade_run(struct hot_node *node, const struct hot_plan *plan,
                                  struct hot_report *report, struct rel_err *e);
 

@@ -50,6 +50,7 @@ static int add_app(struct pkg_release *r, const struct pkg_term *row, const char
                    struct rel_err *e)
 {
     const char *name = pkg_atom_text(pkg_at(row, 0)), *vsn = pkg_chars(pkg_at(row, 1));
+    const char *type = pkg_atom_text(pkg_at(row, 2)); /* a list there: included applications */
     struct pkg_release_app *app;
 
     if (row->kind != PKG_TUPLE || !pkg_is_path_part(name) || !pkg_is_path_part(vsn))
@@ -60,6 +61,7 @@ static int add_app(struct pkg_release *r, const struct pkg_term *row, const char
     *app = (struct pkg_release_app){
         .name = rel_xstrdup(name),
         .vsn = rel_xstrdup(vsn),
+        .type = rel_xstrdup(type ? type : "permanent"),
         .ebin = rel_strf("%s/lib/%s-%s/ebin", r->root, name, vsn),
     };
     if (!is_dir(app->ebin)) {
@@ -243,6 +245,7 @@ void pkg_release_free(struct pkg_release *r)
     for (size_t i = 0; i < r->app_n; i++) {
         free(r->apps[i].name);
         free(r->apps[i].vsn);
+        free(r->apps[i].type);
         free(r->apps[i].ebin);
     }
     free(r->apps);

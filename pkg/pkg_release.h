@@ -11,6 +11,7 @@ enum pkg_kind { PKG_KIND_RELPACK, PKG_KIND_MIX, PKG_KIND_RELX };
 
 struct pkg_release_app {
     char *name, *vsn;
+    char *type; /* "permanent", as the .rel says or by default; "transient", "load", "none", ... */
     char *ebin; /* absolute, lib/<name>-<vsn>/ebin; NULL when it is not in the release (no ERTS) */
 };
 

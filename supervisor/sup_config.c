@@ -15,6 +15,7 @@
 
 enum { FILE_MAX = 1 << 20, TIME_MAX_S = 86400, KEEP_MAX = 1000 };
 enum { BOOT_MS = 60000, SHUTDOWN_MS = 30000, DRAIN_MS = 30000, KEEP = 3 };
+enum { ATOM_MAX = 255 }; /* characters, of Erlang */
 enum { DRAIN_RATE = 500, DRAIN_RATE_MAX = 1000000, NODE_NAME_MAX = 64 };
 #define PREVIEW "127.83.0.1"
 
@@ -186,6 +187,27 @@ static int read_public_key(struct sup_config_reader *r, const json_t *v, struct 
     return pkg_key_read_public(r->c->key, &key, e) < 0 ? rel_wrap(e, "%s: key", r->file) : 0;
 }
 
+static int read_callbacks(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
+{
+    const char *process;
+    json_t *module;
+
+    if (!json_is_object(v))
+        return sup_config_wrong(r, "must be an object of processes and their callback modules", e);
+    r->c->callbacks = rel_xcalloc(json_object_size(v) + 1, sizeof(*r->c->callbacks));
+    json_object_foreach ((json_t *)v, process, module) {
+        const char *name = json_string_value(module);
+
+        r->sub = process;
+        if (!*process || strlen(process) > ATOM_MAX || !name || !*name || strlen(name) > ATOM_MAX)
+            return sup_config_wrong(r, "must have the name of a module", e);
+        r->c->callbacks[r->c->callback_n++] =
+            (struct sup_callback){rel_xstrdup(process), rel_xstrdup(name)};
+    }
+    r->sub = NULL;
+    return 0;
+}
+
 /* "$schema" is for editors. */
 static int skip_schema(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
@@ -212,6 +234,7 @@ static const struct {
     {"before_boot", sup_config_before_boot},
     {"before_cutover", sup_config_before_cutover},
     {"after_cutover", sup_config_after_cutover},
+    {"hot_callbacks", read_callbacks},
 };
 
 static int read_key(struct sup_config_reader *r, const char *key, const json_t *v,
@@ -291,6 +314,11 @@ void sup_config_fini(struct sup_config *c)
     free(c->key);
     free(c->node_names[0]);
     free(c->node_names[1]);
+    for (size_t i = 0; i < c->callback_n; i++) {
+        free(c->callbacks[i].process);
+        free(c->callbacks[i].module);
+    }
+    free(c->callbacks);
     sup_config_swap_fini(c);
     *c = (struct sup_config){0};
 }

@@ -54,6 +54,12 @@ struct sup_call {
     int64_t timeout_ms;
 };
 
+/* A process whose callback module a hot upgrade cannot find by itself. */
+struct sup_callback {
+    char *process; /* registered name, or module of its `$initial_call` */
+    char *module;
+};
+
 struct sup_config {
     char *app;           /* name of the application; NULL: that of the first release */
     int64_t boot_ms;     /* a peer must be ready within it; default 60 s */
@@ -71,6 +77,8 @@ struct sup_config {
     struct sup_boot_step *before_boot;
     size_t before_boot_n;
     struct sup_call before_cutover, after_cutover;
+    struct sup_callback *callbacks;
+    size_t callback_n;
 };
 
 /* Both files may be absent: defaults. Keys of the contract that this version does not act on yet

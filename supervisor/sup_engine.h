@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The supervisor of one home, inside: shared by sup_run.c (life), sup_serve.c (requests),
- * sup_swap.c (the orders of the swap's table that bring a release in and end a run), sup_steer.c
- * (those that move the connections), sup_health.c (the probes) and sup_drain.c (what is left). The
- * loop's thread, but for what a worker is handed.
+ * sup_swap.c (the orders of the swap's table that bring a release in and end a run), sup_change.c
+ * (the hot upgrade), sup_steer.c (the orders that move the connections), sup_health.c (the probes)
+ * and sup_drain.c (what is left). The loop's thread, but for what a worker is handed.
  */
 #ifndef SUP_ENGINE_H
 #define SUP_ENGINE_H
 
 #include "supervisor/sup_config.h"
 #include "supervisor/sup_control.h"
+#include "supervisor/sup_hot.h"
 #include "supervisor/sup_jobs.h"
 #include "supervisor/sup_peer.h"
 #include "supervisor/sup_probe.h"
@@ -24,13 +25,15 @@ enum { SUP_EVENTS = 16, SUP_SHARES = 16 };
 
 /* What was asked for last. */
 struct sup_ask {
-    const char *what;         /* "boot", "upgrade", "rollback", "restart", "recover" */
-    char *release;            /* tarball to bring in; NULL: `dir` is there already */
-    char *dir, *from;         /* folders in releases/ */
-    bool hot, dry_run, added; /* added: `dir` came in with this and goes if it fails */
-    bool hold;                /* wait for a person before the cutover */
-    bool cut_over;            /* the candidate has got all connections, for a while at least */
-    bool until_serving;       /* who asked does not wait for the end of the old peer */
+    const char *what;    /* "boot", "upgrade", "rollback", "restart", "recover" */
+    char *release;       /* tarball to bring in; NULL: `dir` is there already */
+    char *dir, *from;    /* folders in releases/ */
+    bool hot, automatic; /* automatic: hot where it harms no process, else by a swap */
+    bool down;           /* back to an earlier release */
+    bool dry_run, added; /* added: `dir` came in with this and goes if it fails */
+    bool hold;           /* wait for a person before the cutover */
+    bool cut_over;       /* the candidate has got all connections, for a while at least */
+    bool until_serving;  /* who asked does not wait for the end of the old peer */
     char *app;
     int64_t boot_ms, soak_ms, drain_ms, step_ms, began_ms; /* -1: as configured */
     unsigned shares[SUP_SHARES];                           /* of 10,000; before all of them */
@@ -39,6 +42,7 @@ struct sup_ask {
     struct sup_conn *abort_conn; /* who ended it; NULL */
     struct rel_err failure;
     struct hot_report report;
+    char *why_not_hot; /* what `automatic` found against it; NULL */
 };
 
 /* A release on its way in; a worker has it. */
@@ -55,13 +59,6 @@ struct sup_steering {
     struct swap_process who[SWAP_SIDE_COUNT]; /* of the verification under way */
     bool busy, let_go; /* a worker has `traffic`; and then somebody wanted to let go of `side` */
     enum swap_side let_go_side;
-};
-
-/* A probe and how it went. */
-struct sup_health_run {
-    const struct sup_health *health;
-    int passed, failed; /* in a row */
-    int64_t next_ms;
 };
 
 /* The probes of the candidate. */
@@ -146,7 +143,6 @@ void sup_probe_candidate(struct sup *s);
 void sup_step(struct sup *s, const char *step, const char *state, const char *detail);
 /* A peer ended: which event that is, or a crash of the active one. */
 void sup_on_peer_exit(struct sup_peer *peer);
-struct hot_contact sup_copy_contact(const struct hot_contact *c);
 /* Whoever looks for the active peer finds it; what fails is logged. */
 void sup_show_active(struct sup *s);
 
@@ -159,6 +155,9 @@ void sup_answer_done(struct sup *s, const char *app);
 void sup_set_current(struct sup *s, const char *dir);
 /* A deadline passed, and what it was for. */
 void sup_fail_late(struct sup *s);
+
+/* sup_change.c */
+void sup_change_code(struct sup *s);
 
 /* sup_steer.c. Each order posts what comes of it. */
 

@@ -6,10 +6,6 @@
 #include "base/rel_clock.h"
 #include "supervisor/sup_engine.h"
 
-/* What is asked of every candidate, configured or not. */
-static const struct sup_health node_health = {
-    .kind = SUP_PROBE_NODE, .interval_ms = 1000, .timeout_ms = 2000, .in_a_row = 1, .failures = 3};
-
 /* The peer on trial: the candidate, or what was the candidate before the cutover. */
 static const struct sup_peer *on_trial(const struct sup *s)
 {
@@ -21,7 +17,7 @@ void sup_health_begin(struct sup *s)
     sup_health_end(s);
     s->trial.n = s->config.health_n + 1;
     s->trial.runs = rel_xcalloc(s->trial.n, sizeof(*s->trial.runs));
-    s->trial.runs[0].health = &node_health;
+    s->trial.runs[0].health = &sup_node_health;
     for (size_t i = 1; i < s->trial.n; i++)
         s->trial.runs[i].health = &s->config.health[i - 1];
     s->trial.generation = on_trial(s)->contact.generation;
@@ -55,9 +51,7 @@ static void judge(struct sup *s, struct sup_health_run *run)
 {
     bool good = s->trial.e.code == REL_E_NONE;
 
-    run->next_ms = rel_mono_ms() + run->health->interval_ms;
-    run->passed = good ? run->passed + 1 : 0;
-    run->failed = good ? 0 : run->failed + 1;
+    sup_health_judge(run, good);
     if (!good)
         sup_step(s, "probe", "running", s->trial.e.msg);
     if (run->failed >= run->health->failures) {
@@ -92,20 +86,6 @@ static void on_looked(uv_work_t *work, int status)
         judge(s, &s->trial.runs[s->trial.at]);
 }
 
-/* Of a peer that nobody is swapped for, or where nothing can be held. */
-static void find_listeners(struct sup_place *place)
-{
-    struct swap_listeners l = {0};
-    struct rel_err e = {0};
-
-    if (swap_listeners_read(place->contact.pid, place->contact.port, &l, &e) < 0)
-        return;
-    place->groups = rel_xcalloc(l.n + 1, sizeof(*place->groups));
-    for (size_t i = 0; i < l.n; i++)
-        swap_listener_view(&l.v[i], &place->groups[place->group_n++]);
-    swap_listeners_fini(&l);
-}
-
 static void find_groups(struct sup_place *place, const struct swap_traffic *t)
 {
     size_t n = swap_traffic_group_n(t);
@@ -123,11 +103,11 @@ static void find_groups(struct sup_place *place, const struct swap_traffic *t)
 static void find_place(struct sup *s)
 {
     s->trial.place = (struct sup_place){.home = s->store.home,
-                                        .contact = sup_copy_contact(&on_trial(s)->contact)};
+                                        .contact = hot_contact_copy(&on_trial(s)->contact)};
     if (s->steer.traffic)
         find_groups(&s->trial.place, s->steer.traffic);
     else
-        find_listeners(&s->trial.place);
+        sup_place_find(&s->trial.place);
 }
 
 void sup_health_tick(struct sup *s, int64_t now)

@@ -8,7 +8,6 @@
 
 #include "base/rel_err.h"
 #include "hotload/hot_contact.h"
-#include "hotload/hot_upgrade.h"
 
 /* How far a booting peer is. */
 struct sup_readiness {
@@ -21,11 +20,5 @@ struct sup_readiness {
  * `old_pid` does (0: nobody to compare with; old_port is its distribution's)? */
 REL_MUST_USE int sup_job_probe(const struct hot_contact *c, pid_t old_pid, int old_port,
                                struct sup_readiness *readiness, struct rel_err *e);
-
-/* Changes the running peer of `c` from the release in `old_root` to that in `new_root`; with
- * `dry_run` only checks. Errors as of hot_upgrade_run. */
-REL_MUST_USE int sup_job_hot(const struct hot_contact *c, const char *old_root,
-                             const char *new_root, bool dry_run, struct hot_report *report,
-                             struct rel_err *e);
 
 #endif

@@ -145,6 +145,9 @@ static void on_closed(uv_handle_t *handle)
     pkg_release_free(peer->release);
     hot_contact_fini(&peer->contact);
     free(peer->dir);
+    for (size_t i = 0; i < peer->chain_n; i++)
+        free(peer->chain[i]);
+    free(peer->chain);
     free(peer->log);
     free(peer);
 }
@@ -190,6 +193,12 @@ static int spawn(uv_loop_t *loop, struct sup_peer *peer, struct env *env, struct
     return 0;
 }
 
+static void add_to_chain(struct sup_peer *p)
+{
+    p->chain = rel_xrealloc(p->chain, p->chain_n + 1, sizeof(*p->chain));
+    p->chain[p->chain_n++] = rel_xstrdup(p->dir);
+}
+
 static int prepare(const struct sup_spawn *s, struct sup_peer *p, const char *tmp,
                    struct rel_err *e)
 {
@@ -210,6 +219,7 @@ static int prepare(const struct sup_spawn *s, struct sup_peer *p, const char *tm
     c->generation = s->generation;
     c->elixir = p->release->elixir;
     p->dir = rel_xstrdup(s->dir);
+    add_to_chain(p);
     p->log = rel_strf("%s/log/peer-%d.log", s->home, s->generation);
     p->since_ms = rel_wall_ms();
     if (p->release->kind == PKG_KIND_RELX)
@@ -245,6 +255,19 @@ int sup_peer_spawn(uv_loop_t *loop, const struct sup_spawn *s, void (*on_exit)(s
     }
     *peer = p;
     return 0;
+}
+
+void sup_peer_changed(struct sup_peer *peer, const char *dir, struct pkg_release *release)
+{
+    pkg_release_free(peer->release);
+    peer->release = release;
+    free(peer->dir);
+    peer->dir = rel_xstrdup(dir);
+    free(peer->contact.root);
+    peer->contact.root = rel_xstrdup(release->root);
+    free(peer->contact.version);
+    peer->contact.version = rel_xstrdup(release->vsn);
+    add_to_chain(peer);
 }
 
 void sup_peer_stop(struct sup_peer *peer)

@@ -14,7 +14,9 @@
 struct sup_peer {
     uv_process_t proc;
     struct pkg_release *release;
-    char *dir; /* name of its folder in releases/ */
+    char *dir;    /* name of its folder in releases/ */
+    char **chain; /* that, and before it those it was changed from in place, since its boot */
+    size_t chain_n;
     struct hot_contact contact;
     char *log;        /* path of its output */
     int64_t since_ms; /* wall clock */
@@ -37,6 +39,9 @@ struct sup_spawn {
 REL_MUST_USE int sup_peer_spawn(uv_loop_t *loop, const struct sup_spawn *spawn,
                                 void (*on_exit)(struct sup_peer *), void *ctx,
                                 struct sup_peer **peer, struct rel_err *e);
+
+/* It was changed in place, to the release of that folder; takes `release`. */
+void sup_peer_changed(struct sup_peer *peer, const char *dir, struct pkg_release *release);
 
 /* SIGTERM to the VM, which is init:stop/0; or SIGKILL to its whole process group. */
 void sup_peer_stop(struct sup_peer *peer);

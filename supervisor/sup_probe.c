@@ -12,8 +12,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/rel_clock.h"
 #include "hotload/hot_node.h"
 #include "supervisor/sup_curl.h"
+#include "swap/swap_listen.h"
 
 enum { BODY_MAX = 1 << 16 };
 
@@ -273,4 +275,27 @@ int sup_probe_run(const struct sup_health *h, const struct sup_place *place, str
     };
 
     return probes[h->kind](h, place, e);
+}
+
+const struct sup_health sup_node_health = {
+    .kind = SUP_PROBE_NODE, .interval_ms = 1000, .timeout_ms = 2000, .in_a_row = 1, .failures = 3};
+
+void sup_health_judge(struct sup_health_run *run, bool good)
+{
+    run->next_ms = rel_mono_ms() + run->health->interval_ms;
+    run->passed = good ? run->passed + 1 : 0;
+    run->failed = good ? 0 : run->failed + 1;
+}
+
+void sup_place_find(struct sup_place *place)
+{
+    struct swap_listeners l = {0};
+    struct rel_err e = {0};
+
+    if (swap_listeners_read(place->contact.pid, place->contact.port, &l, &e) < 0)
+        return;
+    place->groups = rel_xcalloc(l.n + 1, sizeof(*place->groups));
+    for (size_t i = 0; i < l.n; i++)
+        swap_listener_view(&l.v[i], &place->groups[place->group_n++]);
+    swap_listeners_fini(&l);
 }

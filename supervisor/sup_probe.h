@@ -20,6 +20,19 @@ struct sup_place {
 };
 
 void sup_place_fini(struct sup_place *place);
+/* Fills in the groups, by looking where the peer listens: for one that nobody is swapped for. */
+void sup_place_find(struct sup_place *place);
+
+/* What is asked of every peer, configured or not: its node answers, its application is started. */
+extern const struct sup_health sup_node_health;
+
+/* A probe and how it went. */
+struct sup_health_run {
+    const struct sup_health *health;
+    int passed, failed; /* in a row */
+    int64_t next_ms;
+};
+void sup_health_judge(struct sup_health_run *run, bool good);
 
 /* 0: it passed. -1: it did not, with what was seen. */
 REL_MUST_USE int sup_probe_run(const struct sup_health *h, const struct sup_place *place,

@@ -16,6 +16,8 @@ static void end_ask(struct sup *s)
     free(s->ask.dir);
     free(s->ask.from);
     free(s->ask.app);
+    free(s->ask.why_not_hot);
+    hot_report_fini(&s->ask.report);
     s->ask = (struct sup_ask){0};
 }
 
@@ -26,9 +28,9 @@ static void note(struct sup *s, const char *outcome)
 
     rel_time_format(rel_wall_ms(), when);
     if (sup_store_note(s->store.home,
-                       json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:I, s:s*}", "at", when, "what",
+                       json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:b, s:I, s:s*}", "at", when, "what",
                                  s->ask.what, "outcome", outcome, "from", s->ask.from, "to",
-                                 s->ask.dir, "took_ms",
+                                 s->ask.dir, "hot", s->ask.hot, "took_ms",
                                  (json_int_t)(rel_mono_ms() - s->ask.began_ms), "reason",
                                  s->ask.failure.code ? s->ask.failure.msg : NULL),
                        &e) < 0)
@@ -38,11 +40,15 @@ static void note(struct sup *s, const char *outcome)
 void sup_answer_done(struct sup *s, const char *app)
 {
     if (s->ask.conn)
-        sup_conn_result(rel_steal(&s->ask.conn),
-                        json_pack("{s:s*, s:s, s:s*, s:i, s:b, s:I, s:I}", "app", app, "release",
-                                  s->ask.dir, "previous", s->ask.from, "generation", s->generation,
-                                  "hot", s->ask.hot, "pause_us", (json_int_t)s->ask.report.pause_us,
-                                  "took_ms", (json_int_t)(rel_mono_ms() - s->ask.began_ms)));
+        sup_conn_result(
+            rel_steal(&s->ask.conn),
+            json_pack("{s:s*, s:s, s:s*, s:i, s:b, s:s*, s:I, s:i, s:i, s:o*, s:I}", "app", app,
+                      "release", s->ask.dir, "previous", s->ask.from, "generation", s->generation,
+                      "hot", s->ask.hot, "why_not_hot", s->ask.why_not_hot, "pause_us",
+                      (json_int_t)s->ask.report.pause_us, "modules", (int)s->ask.report.module_n,
+                      "processes", (int)s->ask.report.process_n, "plan",
+                      sup_plan_json(&s->ask.report), "took_ms",
+                      (json_int_t)(rel_mono_ms() - s->ask.began_ms)));
 }
 
 void sup_set_current(struct sup *s, const char *dir)

@@ -6,13 +6,24 @@
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
 
+/* The releases that it was changed through in place; NULL: none but the one it booted. */
+static json_t *chain_of(const struct sup_peer *p)
+{
+    json_t *chain = p->chain_n > 1 ? json_array() : NULL;
+
+    for (size_t i = 0; chain && i < p->chain_n; i++)
+        json_array_append_new(chain, json_string(p->chain[i]));
+    return chain;
+}
+
 static void add_peer(json_t *peers, const struct sup_peer *p, const char *role)
 {
     if (p)
-        json_array_append_new(peers, json_pack("{s:s, s:i, s:s, s:i, s:s, s:s}", "role", role,
-                                               "generation", p->contact.generation, "node",
-                                               p->contact.node, "pid", (int)p->contact.pid,
-                                               "release", p->dir, "version", p->release->vsn));
+        json_array_append_new(peers,
+                              json_pack("{s:s, s:i, s:s, s:i, s:s, s:s, s:o*}", "role", role,
+                                        "generation", p->contact.generation, "node",
+                                        p->contact.node, "pid", (int)p->contact.pid, "release",
+                                        p->dir, "version", p->release->vsn, "chain", chain_of(p)));
 }
 
 static json_t *peers_of(const struct sup *s)
@@ -181,7 +192,12 @@ static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *
 
     ask->what = sup_cmd_name(r->cmd);
     ask->dry_run = json_is_true(json_object_get(r->args, "dry_run"));
-    ask->hot = mode && !strcmp(mode, "hot");
+    ask->down = r->cmd == SUP_CMD_ROLLBACK;
+    /* what was changed in place goes back the same way, where it can */
+    if (!mode && ask->down && s->active && s->active->chain_n > 1)
+        mode = "auto";
+    ask->automatic = mode && !strcmp(mode, "auto") && s->active;
+    ask->hot = ask->automatic || (mode && !strcmp(mode, "hot"));
     if (check_idle(s, e) < 0 || take_swap_args(r->args, ask, e) < 0)
         return -1;
     if (r->cmd == SUP_CMD_RESTART)

@@ -237,9 +237,9 @@ void sup_hand_over(struct sup *s)
         sup_post(s, SWAP_HANDED_OVER);
         return;
     }
-    s->job_contact = sup_copy_contact(&s->candidate->contact);
+    s->job_contact = hot_contact_copy(&s->candidate->contact);
     if (s->active)
-        s->job_old_contact = sup_copy_contact(&s->active->contact);
+        s->job_old_contact = hot_contact_copy(&s->active->contact);
     s->job_busy = true;
     uv_queue_work(&s->loop, &s->job, on_hand_over, on_handed_over);
 }

@@ -65,7 +65,7 @@ static void on_unpacked(uv_work_t *work, int status)
 static void do_unpack(struct sup *s)
 {
     if (!s->ask.release) {
-        sup_post(s, SWAP_UNPACKED);
+        sup_post(s, s->ask.hot ? SWAP_UNPACKED_HOT : SWAP_UNPACKED);
         return;
     }
     sup_step(s, "unpack", "running", s->ask.release);
@@ -73,83 +73,6 @@ static void do_unpack(struct sup *s)
     s->incoming.app = s->ask.app ? rel_xstrdup(s->ask.app) : NULL;
     s->job_busy = true;
     uv_queue_work(&s->loop, &s->job, on_unpack, on_unpacked);
-}
-
-static void on_change(uv_work_t *work)
-{
-    struct sup *s = work->data;
-    rel_autofree char *old = sup_store_path(s->store.home, s->ask.from);
-    rel_autofree char *new = sup_store_path(s->store.home, s->ask.dir);
-
-    rel_err_clear(&s->job_err);
-    (void)!sup_job_hot(&s->job_contact, old, new, s->ask.dry_run, &s->ask.report, &s->job_err);
-}
-
-/* The peer now runs the new release: whoever looks for it finds the new folder and version. */
-static int adopt_new_release(struct sup *s, struct rel_err *e)
-{
-    rel_autofree char *root = sup_store_path(s->store.home, s->ask.dir);
-    rel_autofree char *path = rel_strf("%s/run/active.json", s->store.home);
-    struct pkg_release *r = NULL;
-
-    if (pkg_release_read(root, &r, e) < 0)
-        return -1;
-    pkg_release_free(s->active->release);
-    s->active->release = r;
-    free(s->active->dir);
-    s->active->dir = rel_xstrdup(s->ask.dir);
-    free(s->active->contact.root);
-    s->active->contact.root = rel_xstrdup(root);
-    free(s->active->contact.version);
-    s->active->contact.version = rel_xstrdup(r->vsn);
-    return hot_contact_write(path, &s->active->contact, e);
-}
-
-static void on_changed(uv_work_t *work, int status)
-{
-    struct sup *s = work->data;
-    rel_autofree char *detail = NULL;
-
-    (void)status;
-    s->job_busy = false;
-    if (!s->job_err.code && !(s->active && s->active->contact.pid == s->job_contact.pid))
-        rel_fail(&s->job_err, REL_E_ROLLED_BACK, 0, "the application ended while it was changed");
-    hot_contact_fini(&s->job_contact);
-    if (!s->job_err.code && !s->ask.dry_run)
-        (void)!adopt_new_release(s, &s->job_err);
-    if (s->job_err.code) {
-        s->ask.failure = s->job_err;
-        sup_post(s, SWAP_REFUSED);
-        return;
-    }
-    detail = rel_strf("%zu modules, %zu processes, pause %.1f ms", s->ask.report.module_n,
-                      s->ask.report.process_n, (double)s->ask.report.pause_us / 1000);
-    sup_step(s, s->ask.dry_run ? "check" : "change", "done", detail);
-    sup_post(s, SWAP_CHANGED);
-}
-
-struct hot_contact sup_copy_contact(const struct hot_contact *c)
-{
-    struct hot_contact copy = *c;
-
-    copy.node = rel_xstrdup(c->node);
-    copy.cookie_file = rel_xstrdup(c->cookie_file);
-    copy.root = rel_xstrdup(c->root);
-    copy.name = rel_xstrdup(c->name);
-    copy.version = rel_xstrdup(c->version);
-    return copy;
-}
-
-static void do_change_code(struct sup *s)
-{
-    if (!s->active) {
-        rel_fail(&s->ask.failure, REL_E_INPUT, 0, "nothing runs that could be changed");
-        sup_post(s, SWAP_REFUSED);
-        return;
-    }
-    s->job_contact = sup_copy_contact(&s->active->contact);
-    s->job_busy = true;
-    uv_queue_work(&s->loop, &s->job, on_change, on_changed);
 }
 
 static void on_step_line(void *ctx, const char *text)
@@ -259,7 +182,7 @@ void sup_probe_candidate(struct sup *s)
 
     if (s->probe_busy)
         return;
-    s->probe_contact = sup_copy_contact(c);
+    s->probe_contact = hot_contact_copy(c);
     s->probe_generation = c->generation;
     s->probe_old_pid = s->active ? s->active->contact.pid : 0;
     s->probe_old_port = s->active ? s->active->contact.port : 0;
@@ -354,7 +277,7 @@ void sup_perform(struct sup *s, enum swap_action action)
         [SWAP_KILL_OLD] = do_kill_old,
         [SWAP_STOP_CANDIDATE] = do_stop_candidate,
         [SWAP_KILL_CANDIDATE] = do_kill_candidate,
-        [SWAP_CHANGE_CODE] = do_change_code,
+        [SWAP_CHANGE_CODE] = sup_change_code,
         [SWAP_REPORT_REFUSED] = sup_report_refused,
         [SWAP_REPORT_UNDONE] = sup_report_undone,
         [SWAP_REPORT_DONE] = sup_report_done,

@@ -36,6 +36,7 @@
     XX(SWAP_UNPACKED, unpacked)                 \
     XX(SWAP_UNPACKED_HOT, unpacked_hot)         \
     XX(SWAP_CHANGED, changed)                   \
+    XX(SWAP_NOT_HOT, not_hot)                   \
     XX(SWAP_REFUSED, refused)                   \
     XX(SWAP_PREPARED, prepared)                 \
     XX(SWAP_CANDIDATE_READY, candidate_ready)   \

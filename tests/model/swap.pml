@@ -160,6 +160,7 @@ end:
     :: atomic { job && state == S_changing -> job = false;
         if
         :: old_runs -> fact!E_changed
+        :: fact!E_not_hot
         :: fact!E_refused
         fi }
     :: atomic { job && state == S_preparing && killing_step -> job = false; fact!E_refused }

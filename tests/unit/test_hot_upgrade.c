@@ -45,7 +45,7 @@ static void everything_changes(void **state)
 {
     struct place *p = *state;
     autoplan struct plan plan;
-    struct hot_report report = {0};
+    autoreport struct hot_report report = {0};
     struct rel_err e = {0};
 
     setup_old(p);
@@ -68,14 +68,14 @@ static void everything_changes(void **state)
     expect(p, "filename:basename(filename:dirname(filename:dirname(code:which(hx_server))))",
            "\"hx-2\"");
     expect(p, ALL_RUN, "[]");
-    expect(p, "whereis(relsup_hot_keeper)", "undefined");
+    expect(p, "whereis('relsup.hot')", "undefined");
 }
 
 static void one_of_thousand_fails(void **state)
 {
     struct place *p = *state;
     autoplan struct plan plan;
-    struct hot_report report = {0};
+    autoreport struct hot_report report = {0};
     struct rel_err e = {0};
 
     setup_old(p);
@@ -106,7 +106,7 @@ static void busy_process(void **state)
 {
     struct place *p = *state;
     autoplan struct plan plan;
-    struct hot_report report = {0};
+    autoreport struct hot_report report = {0};
     struct rel_err e = {0};
 
     setup_old(p);
@@ -126,7 +126,7 @@ static void callers_and_callees(void **state)
 {
     struct place *p = *state;
     autoplan struct plan plan;
-    struct hot_report report = {0};
+    autoreport struct hot_report report = {0};
     struct rel_err e = {0};
 
     setup_old(p);
@@ -161,7 +161,7 @@ static void client_killed(void **state)
     assert_true(pid >= 0);
     if (pid == 0) {
         hot_autonode struct hot_node *node = NULL;
-        struct hot_report report;
+        autoreport struct hot_report report = {0};
         struct rel_err e = {0};
 
         if (hot_node_open(&p->contact, 5000, &node, &e) < 0 ||
@@ -179,7 +179,7 @@ static void client_killed(void **state)
     expect(p, "gen_statem:call(hx_statem, get, 3000)", "{1,41}");
     expect(p, END_CHANGING, "ok");
     expect(p,
-           "(fun W(0) -> late; W(N) -> case whereis(relsup_hot_keeper) of undefined -> gone; "
+           "(fun W(0) -> late; W(N) -> case whereis('relsup.hot') of undefined -> gone; "
            "_ -> timer:sleep(10), W(N - 1) end end)(1000)",
            "gone");
     expect(p, "{hx_server:count(one), hx_server:count(two)}", "{999,0}");
@@ -191,7 +191,7 @@ static void hung_code_change(void **state)
 {
     struct place *p = *state;
     autoplan struct plan plan;
-    struct hot_report report = {0};
+    autoreport struct hot_report report = {0};
     struct rel_err e = {0};
 
     setup_old(p);
@@ -209,7 +209,7 @@ static void hung_code_change(void **state)
 
 static void refuses(struct place *p, struct plan *plan, const char *reason)
 {
-    struct hot_report report = {0};
+    autoreport struct hot_report report = {0};
     struct rel_err e = {0};
 
     assert_int_equal(hot_upgrade_run(p->node, &plan->plan, &report, &e), -1);
@@ -231,14 +231,11 @@ static void refusals(void **state)
     refuses(p, &plan, "process plain runs in module hx_lib");
     expect(p, "exit(whereis(plain), kill)", "true");
 
-    plan.app.new_vsn = "";
-    refuses(p, &plan, "application hx is removed: use --swap");
-    plan.app.new_vsn = "2";
     plan.app.old_vsn = "0.9";
     refuses(p, &plan, "application hx runs in version 1, not 0.9");
     plan.app.old_vsn = "1";
     plan.app.app = "hy";
-    refuses(p, &plan, "application hy is new: use --swap");
+    refuses(p, &plan, "application hy is not loaded in the running node");
     plan.app.app = "hx";
 
     plan.modules[0].old_md5[0] ^= 1;
@@ -274,7 +271,7 @@ static void old_code_in_use(void **state)
 static void supervisor_rolls_back(struct place *p, int version, const char *reason)
 {
     autoplan struct plan plan;
-    struct hot_report report = {0};
+    autoreport struct hot_report report = {0};
     struct rel_err e = {0};
 
     read_plan(p, version, &plan);
@@ -292,7 +289,7 @@ static void supervisors(void **state)
     struct place *p = *state;
 
     setup_old(p);
-    supervisor_rolls_back(p, 5, "process hx_sup (hx_sup) gets new children ([more])");
+    supervisor_rolls_back(p, 5, "the new child more of process hx_sup does not start: ");
     supervisor_rolls_back(p, 6, "process hx_sup (hx_sup) changes to or from simple_one_for_one");
 }
 
@@ -301,7 +298,7 @@ static void pause_of_ten_thousand(void **state)
 {
     struct place *p = *state;
     autoplan struct plan plan;
-    struct hot_report report = {0};
+    autoreport struct hot_report report = {0};
     struct rel_err e = {0};
 
     expect(p, "hx_pool:fill(10000)", "10000");

@@ -56,6 +56,8 @@ static bool can_happen(const struct world *w, enum swap_event event)
         return job == UNPACK && w->old;
     case SWAP_CHANGED:
         return job == CHANGE && w->old;
+    case SWAP_NOT_HOT:
+        return job == CHANGE;
     case SWAP_REFUSED:
         return job != NO_JOB && job != PERSON;
     case SWAP_PREPARED:

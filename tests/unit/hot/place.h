@@ -185,6 +185,8 @@ static void expect_in(const struct rel_err *e, const char *part)
         fail_msg("\"%s\" does not say \"%s\"", e->msg, part);
 }
 
+#define autoreport __attribute__((cleanup(hot_report_fini)))
+
 /* ---- plans ---- */
 
 struct plan {
@@ -247,7 +249,8 @@ static void read_plan(struct place *place, int version, struct plan *p)
                                      .old_vsn = "1",
                                      .new_vsn = p->strings[2],
                                      .old_ebin = p->strings[0],
-                                     .new_ebin = p->strings[1]};
+                                     .new_ebin = p->strings[1],
+                                     .type = "permanent"};
     p->plan.modules = p->modules;
     p->plan.apps = &p->app;
     p->plan.app_n = 1;

@@ -1,0 +1,287 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Code: read and checked, prepared, loaded all or none, put back; code paths; and what keeps a
+%% version from being purged.
+-module(relsup_hot_code).
+
+-export([read/1, prepare/1, load/1, check_old/3, check_awake/1, check_removed/1, order/1, vsn/1]).
+-export([undo/2, delete/1, remember_closures/1, move_paths/1, add_paths/1, del_paths/1]).
+
+-import(relsup_hot_text, [refuse/2, fail/2, names/1, mods/1, text/2, gather/1]).
+-import(relsup_hot_sys, [left/1]).
+
+-define(CLOSURES, {'relsup.hot', closures}).
+
+%% What is read of the modules that differ:
+%% load, back  #{Module => {Module, File, Binary}} for the way in and for the way back
+%% olds        [{Module, Md5}] of what is loaded now and changes or goes
+%% added, removed, asleep   [Module]; asleep: changed, but not loaded
+read(Mods) ->
+    gather([fun() -> check_module(M) end || M <- Mods]),
+    Read = lists:append([read_module(M) || M <- Mods]),
+    Get = fun(Tag) -> [X || {T, X} <- Read, T =:= Tag] end,
+    Map = fun(Tag) -> maps:from_list([{element(1, X), X} || X <- Get(Tag)]) end,
+    #{load => Map(load), back => Map(back), olds => Get(old), added => Get(added),
+      removed => Get(removed), asleep => Get(asleep)}.
+
+check_module({App, M, _, _, _, _}) when App =:= kernel; App =:= stdlib; App =:= erts ->
+    refuse("module ~ts of ~ts changes, and cannot in a running node: use --swap", [M, App]);
+check_module({_, M, <<>>, _, _, _}) ->
+    erlang:module_loaded(M) andalso
+        refuse("module ~ts is new, but already loaded from ~ts: use --swap", [M, which(M)]);
+check_module({_, M, Old, _, OldMd5, _}) ->
+    erlang:module_loaded(M) andalso check_loaded(M, Old, OldMd5).
+
+check_loaded(M, Old, Md5) ->
+    code:is_sticky(M) andalso
+        refuse("module ~ts is sticky, a part of Erlang itself: use --swap", [M]),
+    M:module_info(nifs) =:= [] orelse
+        refuse("module ~ts has native functions (NIFs), which cannot be exchanged safely: "
+               "use --swap", [M]),
+    M:module_info(md5) =:= Md5 orelse
+        refuse("module ~ts in memory is not that of ~ts, so there would be no way back: "
+               "use --swap", [M, Old]).
+
+read_module({_, M, <<>>, New, _, Md5}) ->
+    [{added, M}, {load, {M, file(New), read_beam(M, New, Md5)}}];
+read_module({_, M, Old, New, OldMd5, NewMd5}) ->
+    case erlang:module_loaded(M) of
+        false when New =:= <<>> -> [];
+        false -> [{asleep, M}];
+        true -> [{old, {M, OldMd5}}, {back, {M, which(M), read_beam(M, Old, OldMd5)}}
+                 | case New of
+                       <<>> -> [{removed, M}];
+                       _ -> [{load, {M, file(New), read_beam(M, New, NewMd5)}}]
+                   end]
+    end.
+
+read_beam(M, Path, Md5) ->
+    case file:read_file(Path) of
+        {ok, Bin} ->
+            code:module_md5(Bin) =:= Md5 orelse
+                refuse("~ts changed while the upgrade was planned: try again", [Path]),
+            Bin;
+        {error, Why} ->
+            refuse("module ~ts: ~ts: ~ts", [M, Path, file:format_error(Why)])
+    end.
+
+%% A prepared term serves one finish_loading; used twice it takes the VM down (facts: code_server
+%% crashes), hence one for the way in and one for the way back.
+prepare([]) ->
+    none;
+prepare(Load) ->
+    case code:prepare_loading(Load) of
+        {ok, Prepared} -> Prepared;
+        {error, Errors} -> gather([fun() -> refuse_prepare(E) end || E <- Errors])
+    end.
+
+refuse_prepare({M, on_load_not_allowed}) ->
+    refuse("module ~ts has an on_load function and cannot be loaded together with others: "
+           "use --swap", [M]);
+refuse_prepare({M, Why}) ->
+    refuse("module ~ts cannot be loaded: ~0tp", [M, Why]).
+
+load(none) ->
+    ok;
+load(Prepared) ->
+    case code:finish_loading(Prepared) of
+        ok -> ok;
+        {error, [{M, Why} | _]} -> fail("module ~ts did not load: ~0tp", [M, Why])
+    end.
+
+%% The slot of old code must be free, for the way in and for the way back. Purging is done ahead of
+%% the pause: it asks every process, 15 ms a module with 10,000 of them. `Brutal` are those whose
+%% appup says that who runs their old code is to be ended.
+check_old(Mode, Ms, Brutal) ->
+    Old = [M || M <- Ms, erlang:check_old_code(M), not lists:member(M, Brutal)],
+    Used = [M || M <- Old, relsup_hot_find:users([M]) =/= []],
+    gather([fun() ->
+                    refuse("~ts still runs the code of ~ts from before the last upgrade: use --swap",
+                           [names(relsup_hot_find:users([M])), M])
+            end || M <- Used]
+           ++ [fun() -> refuse_held(M) end || M <- Old -- Used]),
+    Mode =:= apply andalso purge(Old, [M || M <- Brutal, erlang:check_old_code(M)]).
+
+purge(Soft, Brutal) ->
+    [code:purge(M) || M <- Brutal],
+    case [M || M <- Soft, not code:soft_purge(M)] of
+        [] -> ok;
+        Ms -> refuse("~ts began to run the old code of ~ts: try again",
+                     [names(relsup_hot_find:users(Ms)), mods(Ms)])
+    end.
+
+%% soft_purge does not see closures, which would become badfun (erlang:check_process_code/2 looks at
+%% stacks only). A fun of that version is made from its external form, and the VM counts who refers
+%% to its entry: the one made here, and one more that belongs to the module.
+refuse_held(M) ->
+    case [F || F <- maps:get(M, persistent_term:get(?CLOSURES, #{}), []), held(F)] of
+        [] -> ok;
+        Held ->
+            refuse("~b closure~ts of ~ts from before the last upgrade ~ts still kept by somebody and "
+                   "would be lost: use --swap",
+                   [length(Held), plural(Held, ""), M, case Held of [_] -> "is"; _ -> "are" end])
+    end.
+
+plural([_], One) -> One;
+plural(_, _) -> "s".
+
+held({M, Arity, Uniq, Index, OldIndex, OldUniq}) ->
+    Self = term_to_binary(self()),
+    <<131, Pid/binary>> = Self,
+    Body = <<Arity, Uniq:16/binary, Index:32, 0:32, (ext(M))/binary, (ext(OldIndex))/binary,
+             (ext(OldUniq))/binary, Pid/binary>>,
+    Fun = binary_to_term(<<131, 112, (byte_size(Body) + 4):32, Body/binary>>),
+    {refc, N} = erlang:fun_info(Fun, refc),
+    N > 2.
+
+ext(Term) ->
+    <<131, Bin/binary>> = term_to_binary(Term),
+    Bin.
+
+%% The closures of the code that has just become old, for the upgrade after this one. Those without
+%% free variables are literals of their module and bind to whatever code there is.
+remember_closures(Back) ->
+    Known = persistent_term:get(?CLOSURES, #{}),
+    New = maps:from_list([{M, closures(M, Bin)} || {M, _, Bin} <- Back]),
+    persistent_term:put(?CLOSURES, maps:merge(Known, New)).
+
+closures(M, Bin) ->
+    {ok, {M, Md5}} = beam_lib:md5(Bin),
+    case beam_lib:chunks(Bin, ["FunT"], [allow_missing_chunks]) of
+        {ok, {_, [{_, <<_:32, Entries/binary>>}]}} ->
+            [{M, Arity - Free, Md5, Index, Index, OldUniq}
+             || <<_Name:32, Arity:32, _Label:32, Index:32, Free:32, OldUniq:32>> <= Entries,
+                Free > 0];
+        _ -> []
+    end.
+
+%% A module that was not loaded needs no loading: it comes from the new path when it is called. One
+%% that was called in the meantime came from the old path.
+check_awake(Asleep) ->
+    case [M || M <- Asleep, erlang:module_loaded(M)] of
+        [] -> ok;
+        Ms -> fail("~ts was loaded during the upgrade: try again", [mods(Ms)])
+    end.
+
+%% Nobody may be inside of a module that is about to go.
+check_removed(Ms) ->
+    case relsup_hot_find:users(Ms) of
+        [] -> ok;
+        Pids -> fail("~ts still runs in ~ts, which the new release does not have",
+                     [names(Pids), mods(Ms)])
+    end.
+
+delete(Ms) ->
+    [begin code:delete(M), code:soft_purge(M) end || M <- Ms, erlang:module_loaded(M)],
+    ok.
+
+%% As release_handler gives it to code_change: a default vsn is a list of one integer.
+vsn(Bin) ->
+    case beam_lib:version(Bin) of
+        {ok, {_, [Vsn]}} -> Vsn;
+        {ok, {_, Vsn}} -> Vsn;
+        {error, _, _} -> undefined
+    end.
+
+%% Callees before their callers, as far as they do not call each other.
+order(Load) ->
+    G = digraph:new(),
+    [digraph:add_vertex(G, M) || {M, _, _} <- lists:keysort(1, Load)],
+    [digraph:add_edge(G, M, Callee) || {M, _, Bin} <- Load, Callee <- callees(Bin), Callee =/= M],
+    Order = digraph_utils:postorder(G),
+    digraph:delete(G),
+    Order.
+
+callees(Bin) ->
+    case beam_lib:chunks(Bin, [imports]) of
+        {ok, {_, [{imports, Imports}]}} -> lists:usort([M || {M, _, _} <- Imports]);
+        {error, _, _} -> []
+    end.
+
+%%% The way back
+
+%% Of a module whose code of before may be gone from memory; `Undo` is prepared, `Olds` says what
+%% there was.
+undo(#{undo := Undo, olds := Olds, added := Added}, Until) ->
+    case [M || {M, Md5} <- Olds, not is_loaded(M, Md5)] of
+        [] -> delete(Added);
+        _ ->
+            case unpurged([M || {M, _} <- Olds], Until) of
+                [] -> put_back(Undo, Added);
+                Ms -> text("the old code of ~ts cannot come back, ~ts still runs it",
+                           [mods(Ms), names(relsup_hot_find:users(Ms))])
+            end
+    end.
+
+is_loaded(M, Md5) ->
+    erlang:module_loaded(M) andalso M:module_info(md5) =:= Md5.
+
+put_back(none, Added) ->
+    delete(Added);
+put_back(Undo, Added) ->
+    case code:finish_loading(Undo) of
+        ok -> delete(Added);
+        {error, Why} -> text("the old code did not load: ~0tp", [Why])
+    end.
+
+%% A request that passes through an old module needs a moment to leave it.
+unpurged(Ms, Until) ->
+    case [M || M <- Ms, erlang:check_old_code(M), not code:soft_purge(M)] of
+        [] -> [];
+        Rest ->
+            case left(Until) of
+                0 -> Rest;
+                _ -> timer:sleep(10), unpurged(Rest, Until)
+            end
+    end.
+
+%%% Paths
+
+move_paths(#{apps := Apps, old_consolidated := Old, new_consolidated := New}) ->
+    [case code:replace_path(App, file(NewEbin)) of
+         true -> ok;
+         {error, Why} -> fail("code path of ~ts: ~ts: ~0tp", [App, NewEbin, Why])
+     end || {App, OldVsn, NewVsn, _, NewEbin, _} <- Apps, OldVsn =/= <<>>, NewVsn =/= <<>>],
+    add_paths([file(Ebin) || {_, <<>>, _, _, Ebin, _} <- Apps]),
+    move_consolidated(Old, New),
+    clear_cache().
+
+add_paths(Ebins) ->
+    [code:add_pathz(Ebin) =:= true orelse fail("code path: ~ts is not taken", [Ebin])
+     || Ebin <- Ebins],
+    ok.
+
+del_paths(Ebins) ->
+    Ids = [file_id(Ebin) || Ebin <- Ebins],
+    [code:del_path(P) || Ids =/= [], P <- code:get_path(), lists:member(file_id(P), Ids)],
+    clear_cache().
+
+move_consolidated(Old, New) when Old =:= <<>>; New =:= <<>> ->
+    ok;
+move_consolidated(Old, New) ->
+    Id = file_id(Old),
+    Path = [case filename:basename(P) =:= "consolidated" andalso file_id(P) =:= Id of
+                true -> file(New);
+                false -> P
+            end || P <- code:get_path()],
+    code:set_path(Path) =:= true orelse fail("code path: ~ts is not taken", [New]).
+
+%% A path may go through a symbolic link: the folder decides, not its name.
+file_id(Path) ->
+    case file:read_file_info(Path, [raw]) of
+        {ok, Info} -> {element(10, Info), element(12, Info)};
+        {error, _} -> Path
+    end.
+
+%% OTP 26 and later keep what they read of the code path.
+clear_cache() ->
+    erlang:function_exported(code, clear_cache, 0) andalso apply(code, clear_cache, []),
+    ok.
+
+file(Path) ->
+    unicode:characters_to_list(Path).
+
+which(M) ->
+    case code:which(M) of
+        File when is_list(File) -> File;
+        Other -> atom_to_list(Other)
+    end.

@@ -1,0 +1,277 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Who runs the modules that change. A scope says which modules those are:
+%%   updated  #{Module => kind}: processes of these are suspended and changed
+%%   touched  #{Module => _}: loaded modules whose code goes away; who lives inside of one is refused
+%%   going    #{Module => _}: modules that are removed; who has them for its callbacks must end
+%%   leaving  [App]: applications that are stopped at the end, with all their processes
+%%   hints    #{Name or module of `$initial_call` => callback module}, from relsup.json
+%%
+%% A proc is {Pid, Kind, [Module]}; Kind is gen_server, gen_statem, gen_event (one module a handler),
+%% supervisor, special (proc_lib and sys), or starter: a supervisor that is only held still, so that
+%% it starts no child meanwhile.
+-module(relsup_hot_find).
+
+-export([find/2, born/3, kind/1, users/1, to_pid/1, is_sup/1]).
+
+-import(relsup_hot_text, [refuse/2, names/1]).
+-import(relsup_hot_sys, [left/1, now_ms/0]).
+
+%% #{procs, frozen, going, known}: who is to be suspended; supervisors that are left alone; who has
+%% callbacks that go; and everybody who was looked at.
+find(Scope, Ms) ->
+    Pids = processes() -- [self(), get(keeper)],
+    Seen = look(Pids, Scope),
+    Found = owners(Seen, Scope, Ms),
+    {Frozen, Procs} = lists:partition(fun is_frozen/1, Found),
+    Mine = maps:from_keys([P || {P, _, _} <- Found], true),
+    Going = [{P, M} || {going, P, M} <- Seen],
+    stay_out([{P, M} || {inside, P, M} <- Seen, not is_map_key(P, Mine),
+                        not lists:keymember(P, 1, Going)],
+             Scope, now_ms() + min(Ms, 1000)),
+    #{procs => starters(Seen, Mine) ++ Procs, frozen => [P || {P, _, _} <- Frozen], going => Going,
+      known => maps:from_keys(Pids, true)}.
+
+owners(Seen, Scope = #{updated := Updated}, Ms) ->
+    [P || {proc, P, _} <- Seen] ++ handlers([P || {events, P} <- Seen], Updated, Ms)
+        ++ by_specs([X || {unknown, X} <- Seen], Scope, Ms).
+
+%% Who was started since `Known` was.
+born(Scope = #{updated := Updated}, Known, Ms) ->
+    New = [P || P <- processes(), not is_map_key(P, Known), P =/= self(), P =/= get(keeper)],
+    Seen = look(New, Scope),
+    case lists:member(unborn, Seen) of
+        true ->
+            erlang:yield(),
+            born(Scope, Known, Ms);
+        false ->
+            {[P || {proc, P, _} <- Seen] ++ handlers([P || {events, P} <- Seen], Updated, Ms),
+             maps:merge(Known, maps:from_keys(New, true))}
+    end.
+
+look(Pids, Scope = #{leaving := []}) ->
+    lists:append([look_at(P, Scope) || P <- Pids]);
+look(Pids, Scope = #{leaving := Leaving}) ->
+    lists:append([look_at(P, Scope) || P <- Pids, stays(P, Leaving)]).
+
+stays(P, Leaving) ->
+    case application:get_application(P) of
+        {ok, App} -> not lists:member(App, Leaving);
+        undefined -> true
+    end.
+
+look_at(P, Scope) ->
+    case process_info(P, [dictionary, current_stacktrace]) of
+        undefined -> [];
+        [{_, Dict}, {_, Stack}] ->
+            Initial = proplists:get_value('$initial_call', Dict),
+            Parents = proplists:get_value('$ancestors', Dict, []),
+            hinted(P, Initial, Stack, Scope, Parents)
+    end.
+
+hinted(P, Initial, Stack, Scope = #{hints := Hints}, Parents) when map_size(Hints) =:= 0 ->
+    classify(P, Initial, Stack, Scope, Parents);
+hinted(P, Initial, Stack, Scope = #{hints := Hints, updated := Updated}, Parents) ->
+    case [M || Key <- [registered(P), initial_module(Initial)], M <- [maps:get(Key, Hints, none)],
+               is_map_key(M, Updated)] of
+        [M | _] ->
+            case stack_kind(Stack) of
+                none -> [{proc, {P, maps:get(M, Updated), [M]}, Parents}];
+                Kind -> [{proc, {P, Kind, [M]}, Parents}]
+            end;
+        [] -> classify(P, Initial, Stack, Scope, Parents)
+    end.
+
+registered(P) ->
+    case process_info(P, registered_name) of
+        {_, Name} -> Name;
+        _ -> none
+    end.
+
+initial_module({supervisor, M, 1}) -> M;
+initial_module({M, _, _}) -> M;
+initial_module(_) -> none.
+
+%% Spawned by proc_lib and not yet run: nobody knows yet what it will be.
+classify(_, undefined, [{proc_lib, init_p, _, _} | _], _, _) ->
+    [unborn];
+classify(P, {supervisor, M, 1}, _, #{updated := Updated}, Parents) when is_map_key(M, Updated) ->
+    [{proc, {P, supervisor, [M]}, Parents}];
+classify(P, {supervisor, M, 1}, _, #{going := Going}, _) when is_map_key(M, Going) ->
+    [{going, P, M}];
+classify(P, {gen_event, init_it, 6}, _, _, _) ->
+    [{events, P}];
+classify(P, {M, init, _}, Stack, Scope = #{updated := Updated}, Parents)
+  when is_map_key(M, Updated) ->
+    case {stack_kind(Stack), maps:get(M, Updated)} of
+        {none, none} -> inside(P, Stack, Scope);
+        {none, Kind} -> [{proc, {P, Kind, [M]}, Parents}];
+        {Kind, _} -> [{proc, {P, Kind, [M]}, Parents}]
+    end;
+classify(P, {M, init, _}, _, #{going := Going}, _) when is_map_key(M, Going) ->
+    [{going, P, M}];
+classify(P, Initial, Stack, Scope, Parents) ->
+    case stack_kind(Stack) of
+        none -> [];
+        Kind -> unknown(P, Initial, Kind, Parents)
+    end ++ inside(P, Stack, Scope).
+
+%% A process whose `$initial_call` names a callback module is that module's; only of others must we
+%% ask its supervisor (a library entered the loop on behalf of somebody) or the gen_statem itself.
+unknown(_, {supervisor, _, 1}, _, _) -> [];
+unknown(P, Initial, gen_statem, Parents) -> [{unknown, {P, gen_statem, Initial, Parents}}];
+unknown(P, Initial = {M, init, _}, Kind, Parents) ->
+    case kind(M) of
+        none -> [{unknown, {P, Kind, Initial, Parents}}];
+        _ -> library(M, P, Kind, Initial, Parents)
+    end;
+unknown(P, Initial, Kind, Parents) -> [{unknown, {P, Kind, Initial, Parents}}].
+
+%% A behaviour of its own on top of a gen_server (GenStage): the callback module stands in the child
+%% specification alone.
+library(M, P, Kind, Initial, Parents) ->
+    case erlang:function_exported(M, behaviour_info, 1) of
+        true -> [{unknown, {P, Kind, Initial, Parents}}];
+        false -> []
+    end.
+
+kind(M) ->
+    Has = fun(F, A) -> erlang:function_exported(M, F, A) end,
+    case {Has(callback_mode, 0), Has(handle_call, 3), Has(system_continue, 3)} of
+        {true, _, _} -> gen_statem;
+        {_, true, _} -> gen_server;
+        {_, _, true} -> special;
+        _ -> none
+    end.
+
+%% Only a frame of the server's side is a proof of sys; gen_server:call/2 is a client's.
+stack_kind(Stack) ->
+    case [B || {B, F, A, _} <- Stack, B =:= gen_server orelse B =:= gen_statem, server_side(B, F, A)] of
+        [B | _] -> B;
+        [] -> none
+    end.
+
+server_side(_, F, _) when F =:= init_it; F =:= wake_hib; F =:= enter_loop; F =:= loop_hibernate;
+                          F =:= wakeup_from_hibernate -> true;
+server_side(B, F, A) when is_integer(A) -> not erlang:function_exported(B, F, A);
+server_side(_, _, _) -> false.
+
+inside(P, Stack, #{touched := Touched}) ->
+    case [M || {M, _, _, _} <- Stack, is_map_key(M, Touched)] of
+        [M | _] -> [{inside, P, M}];
+        [] when length(Stack) >= 8 -> deep_inside(P, Touched);
+        [] -> []
+    end.
+
+%% current_stacktrace ends after 8 frames; the text of the backtrace does not, but prints every term
+%% of the stack, so a process with a large heap is not asked for it.
+deep_inside(P, Touched) ->
+    case process_info(P, [total_heap_size, backtrace]) of
+        [{_, Words}, {_, Text}] when Words < 1000000 ->
+            case [M || M <- maps:keys(Touched), binary:match(Text, frame(M)) =/= nomatch] of
+                [M | _] -> [{inside, P, M}];
+                [] -> []
+            end;
+        _ -> []
+    end.
+
+frame(M) ->
+    unicode:characters_to_binary(io_lib:format("(~tw:", [M])).
+
+%% Most processes that run a changed module without being suspended only pass through it. One that
+%% is still there after a second lives in it: its code could be neither changed nor put back.
+stay_out([], _, _) ->
+    ok;
+stay_out(Inside, Scope, Until) ->
+    case {[{P, M} || {P, _} <- Inside, {inside, _, M} <- look_at(P, Scope)], left(Until)} of
+        {[], _} -> ok;
+        {Still, 0} ->
+            {_, M} = hd(Still),
+            refuse("~ts runs in module ~ts and is no process that can change its code "
+                   "(gen_server, gen_statem, gen_event, supervisor, sys): use --swap",
+                   [names([P || {P, _} <- Still]), M]);
+        {Still, _} -> timer:sleep(25), stay_out(Still, Scope, Until)
+    end.
+
+handlers([], _, _) ->
+    [];
+handlers(Managers, Updated, Ms) ->
+    Answers = each(Managers, fun(P) -> gen_event:which_handlers(P) end, Ms),
+    [{P, gen_event, Ms1} || {P, Handlers} <- Answers,
+                            Ms1 <- [lists:usort([M || H <- Handlers, M <- [handler(H)],
+                                                      is_map_key(M, Updated)])],
+                            Ms1 =/= []].
+
+handler({M, _}) -> M;
+handler(M) -> M.
+
+by_specs(Unknown, Scope = #{updated := Updated}, Ms) ->
+    States = [X || X = {_, gen_statem, _, _} <- Unknown],
+    Asked = case [M || {M, gen_statem} <- maps:to_list(Updated)] of
+                [] -> [];
+                _ -> each([P || {P, _, _, _} <- States], fun statem_modules/1, Ms)
+            end,
+    [{P, gen_statem, [M]} || {P, Mods} <- Asked, M <- lists:sublist(Mods, 1),
+                             is_map_key(M, Updated)]
+        ++ by_children([{P, Kind, Parents} || {P, Kind, _, Parents} <- Unknown,
+                                              Kind =/= gen_statem], Scope, Ms).
+
+statem_modules(P) ->
+    {status, _, _, [_, _, _, _, Misc]} = sys:get_status(P, infinity),
+    [M || {data, Data} <- Misc, {"Modules", Mods} <- Data, M <- Mods].
+
+by_children([], _, _) ->
+    [];
+by_children(Unknown, #{updated := Updated}, Ms) ->
+    Sups = lists:usort([P || {_, _, [Parent | _]} <- Unknown, P <- [to_pid(Parent)], is_sup(P)]),
+    Kinds = maps:from_list([{P, Kind} || {P, Kind, _} <- Unknown]),
+    [{P, maps:get(P, Kinds), [M]}
+     || {_, Children} <- each(Sups, fun supervisor:which_children/1, Ms),
+        {_, P, _, [M]} <- Children, is_map_key(P, Kinds), is_map_key(M, Updated)].
+
+to_pid(P) when is_pid(P) -> P;
+to_pid(Name) -> whereis(Name).
+
+is_sup(P) when is_pid(P), node(P) =:= node() ->
+    case process_info(P, dictionary) of
+        {_, Dict} -> is_tuple(proplists:get_value('$initial_call', Dict, none))
+                         andalso element(1, proplists:get_value('$initial_call', Dict)) =:= supervisor;
+        undefined -> false
+    end;
+is_sup(_) -> false.
+
+%% change_code makes a supervisor run its init/1 once more, and a named table cannot be made twice
+%% (PartitionSupervisor, Registry).
+is_frozen({P, supervisor, _}) ->
+    lists:any(fun(T) -> ets:info(T, owner) =:= P andalso ets:info(T, named_table) =:= true end,
+              ets:all());
+is_frozen(_) ->
+    false.
+
+%% A fun a process, side by side: none of these questions has a deadline of its own.
+each(Pids, Fun, Ms) ->
+    Until = now_ms() + Ms,
+    Asked = [{P, spawn_monitor(fun() -> exit({answer, Fun(P)}) end)} || P <- Pids],
+    lists:append([answer(P, Asker, Until) || {P, Asker} <- Asked]).
+
+answer(P, {Pid, Mon}, Until) ->
+    receive
+        {'DOWN', Mon, process, _, {answer, Value}} -> [{P, Value}];
+        {'DOWN', Mon, process, _, Why} ->
+            is_process_alive(P) andalso
+                refuse("~ts does not tell what code it runs: ~0tp", [names([P]), Why]),
+            []
+    after left(Until) ->
+            exit(Pid, kill),
+            refuse("~ts does not answer: try again, or use --swap", [names([P])])
+    end.
+
+starters(Seen, Mine) ->
+    Parents = lists:usort([to_pid(hd(Ps)) || {proc, _, Ps} <- Seen, Ps =/= []]),
+    [{P, starter, []} || P <- Parents, is_sup(P), not is_map_key(P, Mine)].
+
+users(Ms) ->
+    [P || P <- processes(), P =/= self(),
+          lists:any(fun(M) -> check_code(P, M) end, Ms)].
+
+check_code(P, M) ->
+    try erlang:check_process_code(P, M) =:= true catch error:badarg -> false end.

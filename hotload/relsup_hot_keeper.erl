@@ -1,0 +1,230 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Of the two processes of a hot upgrade the one that undoes. The worker does the work and may be
+%% killed at any moment; it tells the keeper, ahead of each effect, what is about to be touched. The
+%% keeper watches the worker, the client and the deadline. So there is one way back, for an error, a
+%% crash, a hung code_change, a probe that fails and a client that went away.
+-module(relsup_hot_keeper).
+
+-export([run/3, verdict/1, note/2]).
+
+-import(relsup_hot_text, [text/2, names/1]).
+-import(relsup_hot_sys, [left/1, now_ms/0, now_us/0]).
+
+-define(SYS, relsup_hot_sys).
+%% One hot upgrade at a time, whatever version of this module does it.
+-define(LOCK, 'relsup.hot').
+
+%% A result is {Outcome, ModuleN, ProcessN, PauseUs, Text, Sections}; Outcome is
+%%   ok | changed (waits for the verdict) | refused | busy | failed (nothing was touched) |
+%%   rolled_back | stuck
+%% Sections: [{Key, [Line]}], what the plan says to people.
+run(Client, Plan, Work) ->
+    Caller = self(),
+    {Keeper, Mon} = spawn_opt(fun() -> keeper(Client, Caller, Plan, Work) end,
+                              [monitor, {priority, high}]),
+    result(Keeper, Mon).
+
+%% commit, or {undo, Text}: ends what waits for it.
+verdict(Verdict) ->
+    case whereis(?LOCK) of
+        undefined -> result(stuck, "nobody waits for a verdict: the keeper is gone", []);
+        Keeper ->
+            Mon = monitor(process, Keeper),
+            Keeper ! {verdict, Verdict},
+            result(Keeper, Mon)
+    end.
+
+result(Keeper, Mon) ->
+    receive
+        {Keeper, Changed} -> demonitor(Mon, [flush]), Changed;
+        {'DOWN', Mon, process, Keeper, {done, Result}} -> Result;
+        {'DOWN', Mon, process, Keeper, Why} -> result(stuck, "the keeper ended: ~0tp", [Why])
+    end.
+
+result(Outcome, Fmt, Args) ->
+    {Outcome, 0, 0, 0, text(Fmt, Args), []}.
+
+%% Called by the worker. Keys: procs and started add to what is there; all others replace it.
+note(Key, Value) ->
+    get(keeper) ! {note, Key, Value},
+    ok.
+
+keeper(Client, Caller, Plan = #{timeout_ms := Timeout}, Work) ->
+    %% The leader of a process that an rpc made is the caller, who may go away before us.
+    is_pid(whereis(user)) andalso group_leader(whereis(user), self()),
+    try register(?LOCK, self())
+    catch error:badarg ->
+            exit({done, result(busy, "another hot upgrade is under way in this node", [])})
+    end,
+    Keeper = self(),
+    put(keeper, Keeper),
+    ClientMon = monitor(process, Client),
+    {Worker, Mon} = spawn_opt(fun() -> put(keeper, Keeper), worker(Work) end,
+                              [monitor, {message_queue_data, off_heap}]),
+    watch(#{worker => Worker, mon => Mon, client => ClientMon, caller => Caller, plan => Plan,
+            until => now_ms() + Timeout, late => text("it was not over within ~b ms", [Timeout]),
+            procs => [], started => []}).
+
+worker(Work) ->
+    exit(try {done, Work()}
+         catch
+             throw:{refused, Why} -> {refused, Why};
+             throw:{failed, Text} -> {failed, Text};
+             C:R:S -> {failed, text("~0tp: ~0tp at ~0tp", [C, R, lists:sublist(S, 2)])}
+         end).
+
+watch(K = #{mon := Mon, client := Client, until := Until, worker := Worker, late := Late}) ->
+    receive
+        {note, Key, Value} -> watch(noted(Key, Value, K));
+        {verdict, commit} -> Worker ! commit, watch(K);
+        {verdict, {undo, Text}} -> stop_worker(Text, K);
+        {'DOWN', Mon, process, _, Why} -> over(Why, K);
+        {'DOWN', Client, process, _, _} -> stop_worker(<<"relsup went away">>, K)
+    after left(Until) ->
+            stop_worker(Late, K)
+    end.
+
+noted(procs, New, K = #{procs := Procs}) ->
+    K#{procs := New ++ Procs};
+noted(started, One, K = #{started := Started}) ->
+    K#{started := [One | Started]};
+noted(changed, Result, K = #{caller := Caller, plan := #{verdict_ms := Ms}}) ->
+    Caller ! {self(), Result},
+    K#{until := now_ms() + Ms, late := text("nobody said within ~b ms whether it is good", [Ms])};
+noted(Key, Value, K) ->
+    K#{Key => Value}.
+
+%% The worker's notes were sent ahead of its end, so they are all here before its 'DOWN' is.
+stop_worker(Text, K = #{worker := Worker}) ->
+    exit(Worker, kill),
+    drain(Text, K).
+
+drain(Text, K = #{mon := Mon}) ->
+    receive
+        {note, Key, Value} -> drain(Text, noted(Key, Value, K));
+        {'DOWN', Mon, process, _, {done, Result}} -> over({done, Result}, K);
+        {'DOWN', Mon, process, _, _} -> over({failed, Text}, K)
+    end.
+
+over({done, Result}, _) ->
+    exit({done, Result});
+over({refused, Why}, _) ->
+    exit({done, {refused, 0, 0, 0, refused_text(Why), [{forbidden, Why}]}});
+over(_, K = #{committed := Result}) ->
+    ?SYS:send([{P, resume} || {P, _, _} <- maps:get(procs, K)], ?SYS:nobody()),
+    relsup_hot_pause:forget(maps:get(procs, K)),
+    exit({done, Result});
+over({failed, Text}, K = #{began := Began, procs := Procs}) ->
+    {Outcome, Left} = undo(K),
+    exit({done, {Outcome, 0, length(Procs), now_us() - Began,
+                 text("~ts~ts", [Text, Left]), []}});
+over({failed, Text}, _) ->
+    exit({done, result(failed, "~ts", [Text])});
+over(Why, K) ->
+    over({failed, text("the worker ended: ~0tp", [Why])}, K).
+
+refused_text([Why]) -> Why;
+refused_text([Why | More]) -> text("~ts (and ~b more reasons)", [Why, length(More)]).
+
+%%% The way back
+
+%% What was started goes first, while the code it needs is there. Then everybody is held, unless the
+%% pause is not over yet. Code before states, because a gen_statem reads its callback mode from the
+%% code that is loaded; and resume whatever happened. A process takes its messages in their order, so
+%% nobody waits for one that is still in its code_change.
+undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs}) ->
+    Awake = maps:get(awake, K, false),
+    Started = bounded(fun() -> undo_started(K, now_ms() + Ms) end, "what is new", Ms),
+    Awake andalso relsup_hot_pause:again(Procs, now_ms() + Ms),
+    Newcomers = case Awake of true -> newcomers(K, now_ms() + Ms); false -> [] end,
+    Env = application_controller:prep_config_change(),
+    Code = attempt(fun() -> undo_code(K, now_ms() + Ms) end),
+    Meta = attempt(fun() -> relsup_hot_app:undo(K) end),
+    Asked = undo_states(K, Awake),
+    Resumed = ?SYS:post([{Pid, resume} || {Pid, _, _} <- Newcomers ++ Procs]),
+    relsup_hot_pause:forget(Procs),
+    States = check_undone(Asked, now_ms() + Ms),
+    _ = ?SYS:wait(Resumed, fun(_) -> true end, now_ms() + Ms),
+    Stopped = bounded(fun() -> undo_stopped(K) end, "what was stopped", Ms),
+    Awake andalso spawn(fun() -> relsup_hot_app:config_change(Env) end),
+    case [Text || Text <- [Started, Code, Meta, States, Stopped], Text =/= ok] of
+        [] -> {rolled_back, []};
+        Left -> {stuck, [["; ", Text] || Text <- Left]}
+    end.
+
+attempt(Fun) ->
+    try Fun() catch C:R -> text("~0tp: ~0tp", [C, R]) end.
+
+%% For what runs code of the application, which may never return.
+bounded(Fun, What, Ms) ->
+    {Pid, Mon} = spawn_monitor(fun() -> exit({over, attempt(Fun)}) end),
+    receive
+        {'DOWN', Mon, process, _, {over, Result}} -> Result;
+        {'DOWN', Mon, process, _, Why} -> text("~ts: ~0tp", [What, Why])
+    after Ms ->
+            exit(Pid, kill),
+            text("~ts is not undone within ~b ms", [What, Ms])
+    end.
+
+undo_started(#{started := Started}, Until) ->
+    Left = [relsup_hot_app:unload(App) || {app, App} <- Started],
+    case relsup_hot_sup:stop([{P, Id} || {child, {P, Id}} <- Started], Until) of
+        ok -> case [Text || Text <- Left, is_binary(Text)] of [] -> ok; [Text | _] -> Text end;
+        Text -> Text
+    end.
+
+%% Who was started by the new code since then has no state of before. The new code can take it back,
+%% if it knows how; whoever refuses is ended, for its supervisor to start it anew.
+newcomers(K = #{procs := Procs, scope := Scope, vsns := Vsns}, Until) ->
+    {Found, _} = relsup_hot_find:born(Scope, maps:from_keys([P || {P, _, _} <- Procs], true),
+                                      left(Until)),
+    New = [P || P = {_, Kind, _} <- Found, Kind =/= supervisor],
+    _ = relsup_hot_pause:again(New, Until),
+    Back = [{P, {change_code, M, {down, element(1, maps:get(M, Vsns, {undefined, undefined}))}, []}}
+            || is_map_key(loading, K), {P, Kind, [M | _]} <- New, relsup_hot_change:can(Kind, M)],
+    {Bad, _} = ?SYS:ask(Back, fun(R) -> R =:= ok end, Until),
+    [exit(P, kill) || {P, _} <- Bad],
+    New;
+newcomers(_, _) ->
+    [].
+
+undo_code(K = #{loading := true}, Until) ->
+    relsup_hot_code:undo(K, Until);
+undo_code(_, _) ->
+    ok.
+
+%% A supervisor that ran has other children than the state of before says: it takes the old
+%% specifications over by itself.
+undo_states(K = #{changing := true, procs := Procs}, Awake) ->
+    {Sups, Others} = lists:partition(fun({_, Kind, _}) -> Awake andalso Kind =:= supervisor end, Procs),
+    Saved = [P || P = {_, Kind, _} <- Others, Kind =/= starter],
+    ?SYS:send([{Pid, {replace_state, case Kind of
+                                         gen_event -> fun ?SYS:rest_event/1;
+                                         _ -> fun ?SYS:rest/1
+                                     end}} || {Pid, Kind, _} <- Saved], ?SYS:nobody()),
+    Again = lists:usort([P || {P, _, _} <- maps:get(modes, K, [])]),
+    [?SYS:post([{Pid, {change_code, M, undefined, []}} || {Pid, _, [M]} <- Sups]),
+     relsup_hot_change:read_modes([P || P = {Pid, _, _} <- Saved, lists:member(Pid, Again)]),
+     ?SYS:post([{Pid, case Kind of
+                          gen_event -> suspend;
+                          _ -> {replace_state, fun ?SYS:proof/1}
+                      end} || {Pid, Kind, _} <- Saved])];
+undo_states(_, _) ->
+    [].
+
+check_undone(Asked, Until) ->
+    Good = fun(ok) -> true;
+              ({error, {callback_failed, _, {throw, true}}}) -> true;
+              (_) -> false
+           end,
+    Answers = [?SYS:wait(A, Good, Until) || A <- Asked],
+    case lists:usort(lists:append([[P || {P, _} <- Bad] ++ Missing || {Bad, Missing} <- Answers])) of
+        [] -> ok;
+        Pids -> text("the old state of ~ts is not back", [names(Pids)])
+    end.
+
+%% What an appup had stopped.
+undo_stopped(K) ->
+    [ok = application:ensure_started(App, permanent) || App <- maps:get(stopped_apps, K, [])],
+    [supervisor:restart_child(P, Id) || {P, Id} <- maps:get(stopped, K, [])],
+    ok.

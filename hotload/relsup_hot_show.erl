@@ -1,0 +1,133 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% The plan in words: [{Section, [Line]}], in the order in which a person reads them.
+%%   applications modules processes supervisors configuration steps notes
+%%   harm   why somebody would rather swap: processes that end, or what cannot be known beforehand
+%% Lines never have values of settings.
+-module(relsup_hot_show).
+
+-export([sections/5, done/1]).
+
+-import(relsup_hot_text, [text/2, name/1]).
+
+-define(MANY, 20).
+
+sections(Plan, Code, Script, Meta, Found) ->
+    [S || S = {_, [_ | _]} <-
+              [{applications, applications(Plan)},
+               {modules, modules(Plan, Code, Script)},
+               {processes, processes(Found)},
+               {supervisors, supervisors(Found)},
+               {configuration, configuration(Meta)},
+               {steps, [step(Stage) || Stage <- [{apply, MFA} || MFA <- maps:get(before, Script)]
+                                           ++ maps:get(stages, Script), element(1, Stage) =/= modules]},
+               {notes, maps:get(notes, Script) ++ notes(Plan)},
+               {harm, harm(Plan, Script, Found)}]].
+
+%% What only became known on the way.
+done(S) ->
+    Lines = [Line || #{pid := P, added := Added, removed := Removed, changed := Changed}
+                         <- maps:get(children, S, []),
+                     Line <- [text("~ts: new child ~0tp", [name(P), Id]) || Id <- Added]
+                         ++ [text("~ts: child ~0tp ended", [name(P), Id]) || Id <- Removed]
+                         ++ [text("~ts: another specification of child ~0tp, from its next start on",
+                                  [name(P), Id]) || Id <- Changed]],
+    [{children, Lines} || Lines =/= []].
+
+applications(#{apps := Apps}) ->
+    [case {Old, New} of
+         {<<>>, _} -> text("~ts ~ts added (~ts)", [App, New, Type]);
+         {_, <<>>} -> text("~ts ~ts removed", [App, Old]);
+         {Same, Same} -> text("~ts ~ts: same version, other code", [App, New]);
+         _ -> text("~ts ~ts -> ~ts", [App, Old, New])
+     end || {App, Old, New, _, _, Type} <- Apps].
+
+%% In the order in which they depend on each other, callees first.
+modules(#{modules := Mods}, #{load := Load} = Code, #{stages := Stages}) ->
+    Order = relsup_hot_code:order(maps:values(Load)),
+    By = maps:from_list([{M, I} || {modules, Is} <- Stages, I = #{m := M} <- Is]),
+    Apps = maps:from_list([{M, App} || {App, M, _, _, _, _} <- Mods]),
+    Lines = [text("~ts ~ts (~ts)~ts", [verb(M, Code), M, maps:get(M, Apps, '?'), how(M, By)])
+             || M <- Order ++ maps:get(removed, Code)],
+    case maps:get(asleep, Code) of
+        [] -> Lines;
+        Asleep -> Lines ++ [text("~b changed modules are not loaded and need nothing", [length(Asleep)])]
+    end.
+
+verb(M, #{added := Added, removed := Removed}) ->
+    case {lists:member(M, Added), lists:member(M, Removed)} of
+        {true, _} -> "added";
+        {_, true} -> "removed";
+        _ -> "changed"
+    end.
+
+how(M, By) ->
+    case By of
+        #{M := #{how := update, change := soft}} -> ", its processes are held";
+        #{M := #{how := load, pre := brutal_purge}} -> ", loaded";
+        _ -> ""
+    end.
+
+processes(#{procs := Procs}) ->
+    Counts = lists:foldl(fun({_, Kind, Ms}, Acc) ->
+                                 maps:update_with({Ms, Kind}, fun(N) -> N + 1 end, 1, Acc)
+                         end, #{}, [P || P = {_, Kind, _} <- Procs, Kind =/= starter]),
+    [text("~b ~ts of ~ts", [N, Kind, lists:join(", ", [atom_to_list(M) || M <- Ms])])
+     || {{Ms, Kind}, N} <- lists:sort(maps:to_list(Counts))].
+
+supervisors(#{procs := Procs, frozen := Frozen}) ->
+    Sups = [P || {P, supervisor, _} <- Procs],
+    [text("~ts takes over the children that its new code names", [name(P)])
+     || P <- lists:sublist(Sups, ?MANY)]
+        ++ [text("and ~b more supervisors do", [length(Sups) - ?MANY]) || length(Sups) > ?MANY]
+        ++ [text("~ts keeps its children: its init/1 makes a named table and cannot run twice", [name(P)])
+            || P <- Frozen].
+
+configuration(Meta) ->
+    [text("~ts: ~ts ~ts", [App, lists:join(", ", [io_lib:format("~0tp", [K]) || K <- Keys]),
+                           case Listens of
+                               true -> "(told to config_change/3)";
+                               false -> "(nobody listens: read when the application reads it)"
+                           end])
+     || {App, Keys, Listens} <- relsup_hot_app:changes(Meta)].
+
+step({apply, {M, F, A}}) ->
+    text("appup: apply ~ts:~ts/~b, which no failure undoes", [M, F, length(A)]);
+step({stop_app, App}) -> text("appup: application ~ts is stopped", [App]);
+step({start_app, App}) -> text("appup: application ~ts is started again", [App]);
+step({add_app, App, Type}) -> text("appup: application ~ts is started (~ts)", [App, Type]);
+step({stop, Ms}) -> text("appup: children of ~ts are stopped", [relsup_hot_text:mods(Ms)]);
+step({start, Ms}) -> text("appup: children of ~ts are started again", [relsup_hot_text:mods(Ms)]).
+
+%% The common supervisor of Elixir, made by Supervisor.start_link/2 with a list: the list is in
+%% start/2 of the application, which runs once.
+notes(Plan) ->
+    [text("~ts: start/2 is not run again, so children that it lists for its supervisor stay as they are",
+          [M]) || M <- changed_starts(Plan)].
+
+changed_starts(#{apps := Apps, modules := Mods}) ->
+    [M || {App, Old, New, _, _, _} <- Apps, Old =/= <<>>, New =/= <<>>,
+          {ok, {M, _}} <- [application:get_key(App, mod)],
+          {_, M1, _, _, _, _} <- Mods, M1 =:= M, is_default(App)].
+
+is_default(App) ->
+    case application_controller:get_master(App) of
+        Master when is_pid(Master) ->
+            case application_master:get_child(Master) of
+                {Top, _} when is_pid(Top) ->
+                    {_, Dict} = process_info(Top, dictionary),
+                    proplists:get_value('$initial_call', Dict) =:= {supervisor, 'Elixir.Supervisor.Default', 1};
+                _ -> false
+            end;
+        _ -> false
+    end.
+
+harm(Plan, #{stages := Stages}, #{frozen := Frozen}) ->
+    [text("~ts changed, and children that its start/2 lists are not compared", [M])
+     || M <- changed_starts(Plan)]
+        ++ [text("the children of ~ts cannot be compared", [name(P)]) || P <- Frozen]
+        ++ [text("its appup restarts application ~ts", [App]) || {stop_app, App} <- Stages]
+        ++ [text("its appup stops the processes of ~ts", [relsup_hot_text:mods(Ms)])
+            || {stop, Ms} <- Stages]
+        ++ [text("~ts of ~ts would be ended, its appup says so", [name(P), M])
+            || {modules, Is} <- Stages, #{m := M, pre := brutal_purge} <- Is,
+               erlang:check_old_code(M), P <- relsup_hot_find:users([M])].

@@ -1,0 +1,128 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% System messages (sys(3)) to many processes at once, and the functions that run inside of the
+%% suspended ones. States are kept in the processes themselves, by external funs (a local fun would
+%% die with its module): nothing is copied, so the size of a state costs nothing.
+-module(relsup_hot_sys).
+
+-export([ask/3, post/1, wait/3, send/2, nobody/0, left/1, now_ms/0, now_us/0]).
+-export([save/1, rest/1, proof/1, forget/1, keep_mode/1, rest_mode/1]).
+-export([save_event/1, rest_event/1, forget_event/1]).
+
+-define(SAVED, '$relsup_old').
+-define(MODE, '$relsup_mode').
+
+%% Asks all at once and waits once: with one reference and no monitors 10,000 processes answer in 8 ms
+%% instead of 26. A process that died does not answer; it is looked for when no answer comes for a
+%% while. Returns the wrong answers and who is alive and has not answered.
+ask(Asked, Good, Until) ->
+    wait(post(Asked), Good, Until).
+
+post(Asked) ->
+    Ref = make_ref(),
+    [system(P, {self(), {Ref, P}}, Request) || {P, Request} <- Asked],
+    {Ref, Asked}.
+
+wait({Ref, Asked}, Good, Until) ->
+    collect(Ref, length(Asked), [], Asked, [], Good, Until).
+
+collect(_, 0, _, _, Bad, _, _) ->
+    {Bad, []};
+collect(Ref, N, Done, Asked, Bad, Good, Until) ->
+    receive
+        {{Ref, P}, Answer} ->
+            case Good(Answer) of
+                true -> collect(Ref, N - 1, [P | Done], Asked, Bad, Good, Until);
+                false -> collect(Ref, N - 1, [P | Done], Asked, [{P, Answer} | Bad], Good, Until)
+            end
+    after min(20, left(Until)) ->
+            Missing = lists:foldl(fun({P, _}, Acc) -> Acc#{P => maps:get(P, Acc, 0) + 1} end, #{},
+                                  Asked),
+            missing(Ref, lists:foldl(fun less/2, Missing, Done), Bad, Good, Until)
+    end.
+
+missing(_, Missing, Bad, _, _) when map_size(Missing) =:= 0 ->
+    {Bad, []};
+missing(Ref, Missing, Bad, Good, Until) ->
+    receive
+        {{Ref, P}, Answer} ->
+            missing(Ref, less(P, Missing), [{P, Answer} || not Good(Answer)] ++ Bad, Good, Until)
+    after min(20, left(Until)) ->
+            Alive = maps:filter(fun(P, _) -> is_process_alive(P) end, Missing),
+            case left(Until) of
+                0 -> {Bad, maps:keys(Alive)};
+                _ -> missing(Ref, Alive, Bad, Good, Until)
+            end
+    end.
+
+less(P, Missing) ->
+    case Missing of
+        #{P := 1} -> maps:remove(P, Missing);
+        #{P := N} -> Missing#{P := N - 1};
+        _ -> Missing
+    end.
+
+%% Without waiting for the answers, which are not even copied to a dead process.
+send(Asked, Nobody) ->
+    [system(P, Nobody, Request) || {P, Request} <- Asked],
+    ok.
+
+system(Pid, From, Request) ->
+    Pid ! {system, From, Request}.
+
+nobody() ->
+    {Pid, Mon} = spawn_monitor(fun() -> ok end),
+    receive {'DOWN', Mon, process, Pid, _} -> {Pid, relsup} end.
+
+left(Until) ->
+    max(0, Until - now_ms()).
+
+now_ms() ->
+    erlang:monotonic_time(millisecond).
+
+now_us() ->
+    erlang:monotonic_time(microsecond).
+
+%%% Inside the suspended processes. A throw leaves the state as it is and makes a small answer.
+
+save(State) ->
+    put(?SAVED, {State}),
+    throw(saved).
+
+%% One that was never asked to keep its state still has it.
+rest(State) ->
+    case get(?SAVED) of
+        {Old} -> Old;
+        undefined -> State
+    end.
+
+proof(State) ->
+    throw(get(?SAVED) =:= undefined orelse get(?SAVED) =:= {State}).
+
+forget(_) ->
+    erase(?SAVED),
+    erase(?MODE),
+    throw(forgotten).
+
+%% Between a code_change that is made for its callback mode alone, whose result is not wanted.
+keep_mode(State) ->
+    put(?MODE, {State}),
+    throw(saved).
+
+rest_mode(_) ->
+    {State} = get(?MODE),
+    State.
+
+%% A gen_event calls the fun for each of its handlers.
+save_event({M, Id, State}) ->
+    put({?SAVED, M, Id}, {State}),
+    throw(saved).
+
+rest_event({M, Id, State}) ->
+    case get({?SAVED, M, Id}) of
+        {Old} -> {M, Id, Old};
+        undefined -> {M, Id, State}
+    end.
+
+forget_event({M, Id, _}) ->
+    erase({?SAVED, M, Id}),
+    throw(forgotten).

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/sup_hot.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/rel_clock.h"
+#include "base/rel_io.h"
+#include "hotload/hot_node.h"
+#include "pkg/pkg_release.h"
+#include "swap/swap_listen.h"
+
+enum { CONNECT_MS = 5000, SUSPEND_MS = 5000, HOT_MS = 60000, PROVE_MS = 60000, SOON_MS = 1 };
+
+/* Two releases side by side, and what differs. */
+struct diff {
+    struct pkg_release *old, *new;
+    struct pkg_modules old_modules, new_modules;
+    struct hot_module *modules;
+    size_t module_n;
+    struct hot_app_change *apps;
+    size_t app_n;
+};
+
+static void diff_fini(struct diff *d)
+{
+    pkg_release_free(d->old);
+    pkg_release_free(d->new);
+    pkg_modules_fini(&d->old_modules);
+    pkg_modules_fini(&d->new_modules);
+    free(d->modules);
+    free(d->apps);
+}
+
+static void add_module(struct diff *d, const struct pkg_module *old, const struct pkg_module *new)
+{
+    const struct pkg_module *any = new ? new : old;
+    struct hot_module m = {.old_path = old ? old->path : NULL, .new_path = new ? new->path : NULL};
+
+    if (old && new && !memcmp(old->md5, new->md5, sizeof(m.old_md5)))
+        return;
+    m.app = any->app;
+    m.module = any->module;
+    if (old)
+        memcpy(m.old_md5, old->md5, sizeof(m.old_md5));
+    if (new)
+        memcpy(m.new_md5, new->md5, sizeof(m.new_md5));
+    d->modules = rel_xrealloc(d->modules, d->module_n + 1, sizeof(*d->modules));
+    d->modules[d->module_n++] = m;
+}
+
+/* Sorted by name, then by application, that of consolidated protocols ("") first: it is what is
+ * loaded, and hides the one of the same name in its application. */
+static size_t behind(const struct pkg_modules *m, size_t i)
+{
+    const char *name = m->v[i].module;
+
+    do {
+        i++;
+    } while (i < m->n && !strcmp(m->v[i].module, name));
+    return i;
+}
+
+/* Both lists are sorted: a merge. */
+static void diff_modules(struct diff *d)
+{
+    const struct pkg_modules *o = &d->old_modules, *n = &d->new_modules;
+    size_t i = 0, j = 0;
+
+    while (i < o->n || j < n->n) {
+        int c = i == o->n ? 1 : j == n->n ? -1 : strcmp(o->v[i].module, n->v[j].module);
+
+        add_module(d, c <= 0 ? &o->v[i] : NULL, c >= 0 ? &n->v[j] : NULL);
+        i = c <= 0 ? behind(o, i) : i;
+        j = c >= 0 ? behind(n, j) : j;
+    }
+}
+
+static const struct pkg_release_app *find_app(const struct pkg_release *r, const char *name)
+{
+    for (size_t i = 0; i < r->app_n; i++)
+        if (!strcmp(r->apps[i].name, name))
+            return &r->apps[i];
+    return NULL;
+}
+
+static void add_app(struct diff *d, const struct pkg_release_app *old,
+                    const struct pkg_release_app *new)
+{
+    d->apps = rel_xrealloc(d->apps, d->app_n + 1, sizeof(*d->apps));
+    d->apps[d->app_n++] = (struct hot_app_change){.app = old ? old->name : new->name,
+                                                  .old_vsn = old ? old->vsn : NULL,
+                                                  .new_vsn = new ? new->vsn : NULL,
+                                                  .old_ebin = old ? old->ebin : NULL,
+                                                  .new_ebin = new ? new->ebin : NULL,
+                                                  .type = new ? new->type : old->type};
+}
+
+/* An application changes when its version does or a module of it does. */
+static bool app_changes(const struct diff *d, const struct pkg_release_app *old,
+                        const struct pkg_release_app *new)
+{
+    if (!old || strcmp(old->vsn, new->vsn) != 0)
+        return true;
+    for (size_t i = 0; i < d->module_n; i++)
+        if (!strcmp(d->modules[i].app, new->name))
+            return true;
+    return false;
+}
+
+static int diff_read(struct diff *d, const char *old_root, const char *new_root, struct rel_err *e)
+{
+    if (pkg_release_read(old_root, &d->old, e) < 0 || pkg_release_read(new_root, &d->new, e) < 0)
+        return -1;
+    if (strcmp(d->old->erts_vsn, d->new->erts_vsn) != 0)
+        return rel_fail(e, REL_E_INPUT, 0, "the new release has ERTS %s, %s runs: use --swap",
+                        d->new->erts_vsn, d->old->erts_vsn);
+    if (pkg_release_modules(d->old, &d->old_modules, e) < 0 ||
+        pkg_release_modules(d->new, &d->new_modules, e) < 0)
+        return -1;
+    diff_modules(d);
+    for (size_t i = 0; i < d->new->app_n; i++) {
+        const struct pkg_release_app *new = &d->new->apps[i], *old = find_app(d->old, new->name);
+
+        if (app_changes(d, old, new))
+            add_app(d, old, new);
+    }
+    for (size_t i = 0; i < d->old->app_n; i++)
+        if (!find_app(d->new, d->old->apps[i].name))
+            add_app(d, &d->old->apps[i], NULL);
+    return 0;
+}
+
+static char *sys_config(const struct pkg_release *r)
+{
+    char *path = rel_strf("%s/sys.config", r->vsn_dir);
+
+    if (rel_is_file(AT_FDCWD, path))
+        return path;
+    free(path);
+    return NULL;
+}
+
+/* Whether what was changed is good: the probes of a candidate, on the peer that now is one. */
+struct trial {
+    struct sup_place place;
+    struct sup_health_run *runs;
+    size_t n;
+};
+
+static void trial_begin(struct trial *t, const struct sup_hot_job *job)
+{
+    const struct sup_config *c = job->config;
+
+    t->n = 1 + (c ? c->health_n : 0);
+    t->runs = rel_xcalloc(t->n, sizeof(*t->runs));
+    t->runs[0].health = &sup_node_health;
+    for (size_t i = 1; i < t->n; i++)
+        t->runs[i].health = &c->health[i - 1];
+    t->place = (struct sup_place){.home = job->home ? job->home : "",
+                                  .contact = hot_contact_copy(job->contact)};
+    sup_place_find(&t->place);
+}
+
+static void trial_end(struct trial *t)
+{
+    sup_place_fini(&t->place);
+    free(t->runs);
+}
+
+/* hot_prove_fn: the probe that is due; all must pass as often as they are asked to. */
+static int try_next(void *ctx, struct rel_err *e)
+{
+    struct trial *t = ctx;
+    int64_t now = rel_mono_ms(), next_ms = INT64_MAX;
+
+    for (size_t i = 0; i < t->n; i++) {
+        struct sup_health_run *run = &t->runs[i];
+        struct rel_err failed = {0};
+
+        if (run->passed >= run->health->in_a_row)
+            continue;
+        if (run->next_ms <= now) {
+            sup_health_judge(run, sup_probe_run(run->health, &t->place, &failed) == 0);
+            if (run->failed >= run->health->failures)
+                return rel_fail(e, REL_E_REMOTE, 0, "it did not pass its probe: %s", failed.msg);
+        }
+        if (run->passed < run->health->in_a_row && run->next_ms < next_ms)
+            next_ms = run->next_ms;
+    }
+    if (next_ms == INT64_MAX)
+        return 0;
+    now = rel_mono_ms();
+    return next_ms > now ? (int)(next_ms - now) : SOON_MS;
+}
+
+/* In words, why somebody would rather swap; NULL: nothing speaks against it. */
+static const char *harm_of(const struct hot_report *report)
+{
+    const struct hot_section *harm = hot_report_section(report, "harm");
+
+    return harm && harm->line_n ? harm->lines[0] : NULL;
+}
+
+static int change(const struct sup_hot_job *job, struct hot_node *node, struct hot_plan *plan,
+                  struct hot_report *report, struct rel_err *e)
+{
+    struct trial trial = {0};
+    int rc;
+
+    if (job->check || job->automatic) {
+        if (hot_upgrade_check(node, plan, report, e) < 0)
+            return -1;
+        if (job->automatic && harm_of(report))
+            return rel_fail(e, REL_E_INPUT, 0, "%s", harm_of(report));
+        if (job->check)
+            return 0;
+    }
+    trial_begin(&trial, job);
+    plan->prove = try_next;
+    plan->prove_ctx = &trial;
+    plan->prove_ms = PROVE_MS;
+    rc = hot_upgrade_run(node, plan, report, e);
+    trial_end(&trial);
+    return rc;
+}
+
+static struct hot_hint *hints_of(const struct sup_config *c)
+{
+    size_t n = c ? c->callback_n : 0;
+    struct hot_hint *hints = rel_xcalloc(n + 1, sizeof(*hints));
+
+    for (size_t i = 0; i < n; i++)
+        hints[i] = (struct hot_hint){c->callbacks[i].process, c->callbacks[i].module};
+    return hints;
+}
+
+int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report, struct rel_err *e)
+{
+    hot_autonode struct hot_node *node = NULL;
+    rel_autofree char *old_config = NULL, *new_config = NULL;
+    rel_autofree struct hot_hint *hints = hints_of(job->config);
+    struct diff d = {0};
+    int rc = diff_read(&d, job->old_root, job->new_root, e);
+
+    if (!rc)
+        rc = hot_node_open(job->contact, CONNECT_MS, &node, e);
+    if (!rc) {
+        struct hot_plan plan = {.modules = d.modules,
+                                .module_n = d.module_n,
+                                .apps = d.apps,
+                                .app_n = d.app_n,
+                                .hints = hints,
+                                .hint_n = job->config ? job->config->callback_n : 0,
+                                .down = job->down,
+                                .old_sys_config = old_config = sys_config(d.old),
+                                .new_sys_config = new_config = sys_config(d.new),
+                                .old_consolidated = d.old->consolidated,
+                                .new_consolidated = d.new->consolidated,
+                                .suspend_ms = SUSPEND_MS,
+                                .timeout_ms = HOT_MS};
+
+        rc = change(job, node, &plan, report, e);
+    }
+    diff_fini(&d);
+    return rc;
+}
+
+json_t *sup_plan_json(const struct hot_report *report)
+{
+    json_t *plan = report->section_n ? json_object() : NULL;
+
+    for (size_t i = 0; i < report->section_n; i++) {
+        const struct hot_section *section = &report->sections[i];
+        json_t *lines = json_array();
+
+        for (size_t j = 0; j < section->line_n; j++)
+            json_array_append_new(lines, json_string(section->lines[j]));
+        json_object_set_new(plan, section->name, lines);
+    }
+    return plan;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hot upgrade as a job off the loop: compares two releases, has the running peer changed
+ * (hotload/), and looks whether it is still good. Blocking, every part with a deadline; touches
+ * nothing of the loop's. Any thread. */
+#ifndef SUP_HOT_H
+#define SUP_HOT_H
+
+#include <jansson.h>
+
+#include "hotload/hot_upgrade.h"
+#include "supervisor/sup_probe.h"
+
+struct sup_hot_job {
+    const struct hot_contact *contact;
+    const char *old_root, *new_root; /* folders of releases */
+    const struct sup_config *config; /* its probes and hints; NULL: none */
+    const char *home;                /* of the probes; NULL: there is none */
+    bool check;                      /* only look whether it could be done */
+    bool automatic;                  /* rather not at all than with harm to a process */
+    bool down;                       /* back to an earlier release */
+};
+
+/* Errors and *report as of hot_upgrade_run. With `automatic` REL_E_INPUT also says that it could be
+ * done, but not without harm; nothing was touched then. */
+REL_MUST_USE int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report,
+                             struct rel_err *e);
+
+/* The lines of a plan by section; NULL: it has none. The caller owns it. */
+json_t *sup_plan_json(const struct hot_report *report);
+
+#endif
