@@ -20,6 +20,7 @@ extern const struct cmd_verb relsup_upgrade, relsup_rollback, relsup_restart, re
         {"step", 0, "TIME", "with --canary: how long it has each share (30s)"},                 \
         {"hold", 0, NULL, "stop before the cutover, until 'relsup cutover' or 'relsup abort'"}, \
         {"soak", 0, "TIME", "how long a failure after the cutover leads back (0s)"},            \
+        {"suspend", 0, "TIME", "in place: how long a process may take to be held (5s)"},        \
     {                                                                                           \
         "drain", 0, "TIME", "how long what the old one has begun may take (30s)"                \
     }
@@ -86,7 +87,7 @@ static int put_shares(const struct cmd_ctx *ctx, json_t *args, struct rel_err *e
 
 static int put_swap_options(const struct cmd_ctx *ctx, json_t *args, struct rel_err *e)
 {
-    static const char *const times[] = {"boot", "soak", "drain", "step"};
+    static const char *const times[] = {"boot", "soak", "drain", "step", "suspend"};
 
     for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
         if (put_time(ctx, args, times[i], e) < 0)

@@ -158,8 +158,12 @@ static int change(struct cmd_ctx *ctx, struct target *t, const char *release, st
     json_auto_t *args = json_pack("{s:b}", "dry_run", job.check), *result = NULL;
     struct hot_report report = {0};
     int64_t began_ms = rel_mono_ms();
+    int64_t suspend_ms = 0;
     int rc;
 
+    if (cmd_get_ms(ctx, "suspend", 0, &suspend_ms, e) < 0)
+        return -1;
+    job.suspend_ms = (int)suspend_ms;
     if (pkg_release_read(t->contact.root, &old, e) < 0)
         return rel_wrap(e, "node %s", t->contact.node);
     if (bring_in(t, release, old->name, &root, e) < 0 || pkg_release_read(root, &new, e) < 0 ||

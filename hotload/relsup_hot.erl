@@ -122,13 +122,14 @@ stage({modules, Instrs}, S = #{found := #{procs := All}, scope := Scope, known :
     Until = now_ms() + deadline(Instrs, Ms),
     Began = now_us(),
     Procs0 = procs_of(Instrs, All),
+    note(pause, true),
     note(procs, Procs0),
     relsup_hot_pause:suspend(Procs0, Until),
     step(suspended),
     {Procs, Known} = relsup_hot_pause:suspend_born(Scope, Procs0, Known0, Until),
     S1 = in_pause(Instrs, Procs, S#{known := Known}, Until),
     step(changed),
-    note(awake, true),
+    note(pause, false),
     relsup_hot_pause:resume(Procs, now_ms() + Ms),
     step(resumed),
     S1#{pause := maps:get(pause, S) + now_us() - Began, procs => Procs ++ maps:get(procs, S, [])};
@@ -144,7 +145,7 @@ stage({start_app, App}, S) ->
     start_app(App, S),
     S;
 stage({add_app, App, Type}, S) ->
-    note(started, {app, App}),
+    note(started, App),
     relsup_hot_app:start(App, Type),
     S;
 stage({stop, Ms}, S = #{stopped := Stopped}) ->
@@ -187,6 +188,7 @@ in_pause(Instrs, Procs, S = #{code := Code, meta := Meta, scope := Scope, known 
     Sups = [I || I = #{pid := P} <- maps:get(sups, S1), lists:keymember(P, 1, Procs)],
     Children = relsup_hot_sup:compare(Sups, Until),
     check_ending(S1, Children, Procs),
+    note(new_children, relsup_hot_sup:added(Children ++ maps:get(children, S1, []))),
     relsup_hot_change:behind(Procs, Instrs, S1),
     S1#{children => Children ++ maps:get(children, S1, [])}.
 
@@ -222,14 +224,14 @@ start_new(S = #{apps := Apps}, Starts) ->
     ok.
 
 start_added(App, Type) ->
-    note(started, {app, App}),
+    note(started, App),
     relsup_hot_app:start(App, Type).
 
 start_app(App, #{apps := Apps}) ->
     [relsup_hot_app:start(App, Type) || {A, _, _, _, _, Type} <- Apps, A =:= App].
 
 start_children(C) ->
-    relsup_hot_sup:start(C, fun(Child) -> note(started, {child, Child}), step(start_child) end).
+    relsup_hot_sup:start(C, fun() -> step(start_child) end).
 
 %%% The end
 
@@ -255,8 +257,8 @@ commit(S = #{code := Code, apps := Apps}, commit) ->
             ++ [fun() -> relsup_hot_code:delete(maps:get(removed, Code)) end,
                 fun() -> relsup_hot_code:del_paths([Ebin || {_, Ebin} <- Gone]) end,
                 fun() -> relsup_hot_code:remember_closures(maps:values(maps:get(back, Code))) end]
-            ++ [fun() -> code:purge(M) end || {Is, _} <- maps:get(prepared, S),
-                                              #{m := M, post := brutal_purge} <- Is]),
+            ++ [fun() -> relsup_hot_code:purge_after(M, Post) end
+                || {Is, _} <- maps:get(prepared, S), #{m := M, post := Post} <- Is]),
     Result.
 
 quietly(Funs) ->

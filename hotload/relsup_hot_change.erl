@@ -19,9 +19,7 @@ vsn(M, Beams) ->
     case Beams of
         #{M := {_, _, Bin}} -> relsup_hot_code:vsn(Bin);
         _ ->
-            try proplists:get_value(vsn, M:module_info(attributes)) of
-                [Vsn] -> Vsn;
-                Vsn -> Vsn
+            try relsup_hot_code:vsn(proplists:get_value(vsn, M:module_info(attributes)))
             catch error:undef -> undefined
             end
     end.

@@ -4,7 +4,7 @@
 -module(relsup_hot_code).
 
 -export([read/1, prepare/1, load/1, check_old/3, check_awake/1, check_removed/1, order/1, vsn/1]).
--export([undo/2, delete/1, remember_closures/1, move_paths/1, add_paths/1, del_paths/1]).
+-export([undo/2, delete/1, purge_after/2, remember_closures/1, move_paths/1, add_paths/1, del_paths/1]).
 
 -import(relsup_hot_text, [refuse/2, fail/2, names/1, mods/1, text/2, gather/1]).
 -import(relsup_hot_sys, [left/1]).
@@ -28,30 +28,49 @@ check_module({App, M, _, _, _, _}) when App =:= kernel; App =:= stdlib; App =:= 
 check_module({_, M, <<>>, _, _, _}) ->
     erlang:module_loaded(M) andalso
         refuse("module ~ts is new, but already loaded from ~ts: use --swap", [M, which(M)]);
-check_module({_, M, Old, _, OldMd5, _}) ->
-    erlang:module_loaded(M) andalso check_loaded(M, Old, OldMd5).
+check_module({_, M, Old, _, _, NewMd5}) ->
+    state(M, NewMd5) =:= loaded andalso check_loaded(M, Old).
 
-check_loaded(M, Old, Md5) ->
+%% An appup may have left a module as it was: it is not that of the release that runs, and may be that
+%% of the new one.
+state(M, NewMd5) ->
+    case erlang:module_loaded(M) andalso M:module_info(md5) of
+        false -> asleep;
+        NewMd5 -> there;
+        _ -> loaded
+    end.
+
+check_loaded(M, Old) ->
     code:is_sticky(M) andalso
         refuse("module ~ts is sticky, a part of Erlang itself: use --swap", [M]),
     M:module_info(nifs) =:= [] orelse
         refuse("module ~ts has native functions (NIFs), which cannot be exchanged safely: "
                "use --swap", [M]),
-    M:module_info(md5) =:= Md5 orelse
+    read_back(M, Old) =/= none orelse
         refuse("module ~ts in memory is not that of ~ts, so there would be no way back: "
                "use --swap", [M, Old]).
 
+%% The file of what is in memory, for the way back.
+read_back(M, Old) ->
+    Md5 = M:module_info(md5),
+    first([fun() -> {ok, Bin} = file:read_file(File), Md5 = code:module_md5(Bin), Bin end
+           || File <- [Old, which(M)]]).
+
+first([]) -> none;
+first([Read | Rest]) -> try Read() catch error:{badmatch, _} -> first(Rest) end.
+
 read_module({_, M, <<>>, New, _, Md5}) ->
     [{added, M}, {load, {M, file(New), read_beam(M, New, Md5)}}];
-read_module({_, M, Old, New, OldMd5, NewMd5}) ->
-    case erlang:module_loaded(M) of
-        false when New =:= <<>> -> [];
-        false -> [{asleep, M}];
-        true -> [{old, {M, OldMd5}}, {back, {M, which(M), read_beam(M, Old, OldMd5)}}
-                 | case New of
-                       <<>> -> [{removed, M}];
-                       _ -> [{load, {M, file(New), read_beam(M, New, NewMd5)}}]
-                   end]
+read_module({_, M, Old, New, _, NewMd5}) ->
+    case state(M, NewMd5) of
+        there -> [];
+        asleep when New =:= <<>> -> [];
+        asleep -> [{asleep, M}];
+        loaded -> [{old, {M, M:module_info(md5)}}, {back, {M, which(M), read_back(M, Old)}}
+                   | case New of
+                         <<>> -> [{removed, M}];
+                         _ -> [{load, {M, file(New), read_beam(M, New, NewMd5)}}]
+                     end]
     end.
 
 read_beam(M, Path, Md5) ->
@@ -109,17 +128,31 @@ purge(Soft, Brutal) ->
                      [names(relsup_hot_find:users(Ms)), mods(Ms)])
     end.
 
+%% As the appup says. A closure of that code that somebody keeps is worth more than the memory: it
+%% would become badfun, and release_handler would let it.
+purge_after(_, none) ->
+    ok;
+purge_after(M, Mode) ->
+    case erlang:check_old_code(M) andalso holders(M) of
+        [] when Mode =:= brutal_purge -> code:purge(M);
+        [] -> code:soft_purge(M);
+        _ -> ok
+    end.
+
 %% soft_purge does not see closures, which would become badfun (erlang:check_process_code/2 looks at
 %% stacks only). A fun of that version is made from its external form, and the VM counts who refers
 %% to its entry: the one made here, and one more that belongs to the module.
 refuse_held(M) ->
-    case [F || F <- maps:get(M, persistent_term:get(?CLOSURES, #{}), []), held(F)] of
+    case holders(M) of
         [] -> ok;
         Held ->
             refuse("~b closure~ts of ~ts from before the last upgrade ~ts still kept by somebody and "
                    "would be lost: use --swap",
                    [length(Held), plural(Held, ""), M, case Held of [_] -> "is"; _ -> "are" end])
     end.
+
+holders(M) ->
+    [F || F <- maps:get(M, persistent_term:get(?CLOSURES, #{}), []), held(F)].
 
 plural([_], One) -> One;
 plural(_, _) -> "s".
@@ -174,13 +207,20 @@ delete(Ms) ->
     [begin code:delete(M), code:soft_purge(M) end || M <- Ms, erlang:module_loaded(M)],
     ok.
 
-%% As release_handler gives it to code_change: a default vsn is a list of one integer.
-vsn(Bin) ->
+%% As release_handler gives it to code_change (release_handler_1:get_vsn/1): the attribute is a list,
+%% of one term unless it is a string. It is gone from a module that beam_lib stripped.
+vsn(Bin) when is_binary(Bin) ->
     case beam_lib:version(Bin) of
-        {ok, {_, [Vsn]}} -> Vsn;
-        {ok, {_, Vsn}} -> Vsn;
+        {ok, {_, Vsn}} -> vsn(Vsn);
         {error, _, _} -> undefined
-    end.
+    end;
+vsn([Vsn] = List) ->
+    case io_lib:printable_latin1_list(List) of
+        true -> List;
+        false -> Vsn
+    end;
+vsn(Vsn) ->
+    Vsn.
 
 %% Callees before their callers, as far as they do not call each other.
 order(Load) ->

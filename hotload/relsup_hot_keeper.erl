@@ -2,7 +2,8 @@
 %% Of the two processes of a hot upgrade the one that undoes. The worker does the work and may be
 %% killed at any moment; it tells the keeper, ahead of each effect, what is about to be touched. The
 %% keeper watches the worker, the client and the deadline. So there is one way back, for an error, a
-%% crash, a hung code_change, a probe that fails and a client that went away.
+%% crash, a hung code_change, a probe that fails and a client that went away. A standby hears the same
+%% and does it where somebody kills the keeper.
 -module(relsup_hot_keeper).
 
 -export([run/3, verdict/1, note/2]).
@@ -13,6 +14,8 @@
 -define(SYS, relsup_hot_sys).
 %% One hot upgrade at a time, whatever version of this module does it.
 -define(LOCK, 'relsup.hot').
+-define(STANDBY, 'relsup.hot.standby').
+-define(LAST, {'relsup.hot', last}).
 
 %% A result is {Outcome, ModuleN, ProcessN, PauseUs, Text, Sections}; Outcome is
 %%   ok | changed (waits for the verdict) | refused | busy | failed (nothing was touched) |
@@ -27,7 +30,8 @@ run(Client, Plan, Work) ->
 %% commit, or {undo, Text}: ends what waits for it.
 verdict(Verdict) ->
     case whereis(?LOCK) of
-        undefined -> result(stuck, "nobody waits for a verdict: the keeper is gone", []);
+        %% it came too late
+        undefined -> persistent_term:get(?LAST, result(stuck, "nobody waits for a verdict", []));
         Keeper ->
             Mon = monitor(process, Keeper),
             Keeper ! {verdict, Verdict},
@@ -38,7 +42,12 @@ result(Keeper, Mon) ->
     receive
         {Keeper, Changed} -> demonitor(Mon, [flush]), Changed;
         {'DOWN', Mon, process, Keeper, {done, Result}} -> Result;
-        {'DOWN', Mon, process, Keeper, Why} -> result(stuck, "the keeper ended: ~0tp", [Why])
+        {'DOWN', Mon, process, Keeper, Why} ->
+            case whereis(?STANDBY) of
+                Standby when is_pid(Standby), Standby =/= Keeper ->
+                    result(Standby, monitor(process, Standby));
+                _ -> persistent_term:get(?LAST, result(stuck, "the keeper ended: ~0tp", [Why]))
+            end
     end.
 
 result(Outcome, Fmt, Args) ->
@@ -46,7 +55,7 @@ result(Outcome, Fmt, Args) ->
 
 %% Called by the worker. Keys: procs and started add to what is there; all others replace it.
 note(Key, Value) ->
-    get(keeper) ! {note, Key, Value},
+    [P ! {note, Key, Value} || P <- [get(keeper), get(standby)]],
     ok.
 
 keeper(Client, Caller, Plan = #{timeout_ms := Timeout}, Work) ->
@@ -58,14 +67,37 @@ keeper(Client, Caller, Plan = #{timeout_ms := Timeout}, Work) ->
     end,
     Keeper = self(),
     put(keeper, Keeper),
-    ClientMon = monitor(process, Client),
-    {Worker, Mon} = spawn_opt(fun() -> put(keeper, Keeper), worker(Work) end,
+    persistent_term:erase(?LAST),
+    Standby = spawn_opt(fun() -> standby(Keeper) end, [{priority, high}]),
+    {Worker, Mon} = spawn_opt(fun() -> worker(Keeper, Standby, Work) end,
                               [monitor, {message_queue_data, off_heap}]),
-    watch(#{worker => Worker, mon => Mon, client => ClientMon, caller => Caller, plan => Plan,
-            until => now_ms() + Timeout, late => text("it was not over within ~b ms", [Timeout]),
-            procs => [], started => []}).
+    K = #{worker => Worker, caller => Caller, plan => Plan, until => now_ms() + Timeout,
+          late => text("it was not over within ~b ms", [Timeout]), procs => [], started => []},
+    Standby ! {stand_by, K},
+    watch(K#{mon => Mon, client => monitor(process, Client)}).
 
-worker(Work) ->
+%% All that the keeper hears. Where the keeper ends by itself, so do we.
+standby(Keeper) ->
+    register(?STANDBY, self()),
+    put(keeper, self()),
+    Mon = monitor(process, Keeper),
+    receive
+        {stand_by, K} -> stand_by(K, Mon);
+        {'DOWN', Mon, process, _, _} -> ok
+    end.
+
+stand_by(K = #{worker := Worker}, Keeper) ->
+    receive
+        {note, Key, Value} -> stand_by(noted(Key, Value, K), Keeper);
+        {'DOWN', Keeper, process, _, {done, _}} -> ok;
+        {'DOWN', Keeper, process, _, Why} ->
+            catch register(?LOCK, self()),
+            stop_worker(text("the keeper ended: ~0tp", [Why]), K#{mon => monitor(process, Worker)})
+    end.
+
+worker(Keeper, Standby, Work) ->
+    put(keeper, Keeper),
+    put(standby, Standby),
     exit(try {done, Work()}
          catch
              throw:{refused, Why} -> {refused, Why};
@@ -88,8 +120,13 @@ noted(procs, New, K = #{procs := Procs}) ->
     K#{procs := New ++ Procs};
 noted(started, One, K = #{started := Started}) ->
     K#{started := [One | Started]};
+%% Nobody is held longer than this, whatever the worker does.
+noted(pause, true, K = #{plan := #{suspend_ms := Ms}}) ->
+    K#{until := now_ms() + 3 * Ms};
+noted(pause, false, K = #{plan := #{timeout_ms := Ms}}) ->
+    K#{awake => true, until := now_ms() + Ms};
 noted(changed, Result, K = #{caller := Caller, plan := #{verdict_ms := Ms}}) ->
-    Caller ! {self(), Result},
+    get(keeper) =:= whereis(?LOCK) andalso (Caller ! {self(), Result}),
     K#{until := now_ms() + Ms, late := text("nobody said within ~b ms whether it is good", [Ms])};
 noted(Key, Value, K) ->
     K#{Key => Value}.
@@ -107,21 +144,26 @@ drain(Text, K = #{mon := Mon}) ->
     end.
 
 over({done, Result}, _) ->
-    exit({done, Result});
+    done(Result);
 over({refused, Why}, _) ->
-    exit({done, {refused, 0, 0, 0, refused_text(Why), [{forbidden, Why}]}});
+    done({refused, 0, 0, 0, refused_text(Why), [{forbidden, Why}]});
 over(_, K = #{committed := Result}) ->
     ?SYS:send([{P, resume} || {P, _, _} <- maps:get(procs, K)], ?SYS:nobody()),
     relsup_hot_pause:forget(maps:get(procs, K)),
-    exit({done, Result});
+    done(Result);
 over({failed, Text}, K = #{began := Began, procs := Procs}) ->
     {Outcome, Left} = undo(K),
-    exit({done, {Outcome, 0, length(Procs), now_us() - Began,
-                 text("~ts~ts", [Text, Left]), []}});
+    done({Outcome, 0, length(Procs), now_us() - Began, text("~ts~ts", [Text, Left]), []});
 over({failed, Text}, _) ->
-    exit({done, result(failed, "~ts", [Text])});
+    done(result(failed, "~ts", [Text]));
 over(Why, K) ->
     over({failed, text("the worker ended: ~0tp", [Why])}, K).
+
+-spec done(tuple()) -> no_return().
+%% Also for a client that asks too late.
+done(Result) ->
+    persistent_term:put(?LAST, Result),
+    exit({done, Result}).
 
 refused_text([Why]) -> Why;
 refused_text([Why | More]) -> text("~ts (and ~b more reasons)", [Why, length(More)]).
@@ -134,7 +176,10 @@ refused_text([Why | More]) -> text("~ts (and ~b more reasons)", [Why, length(Mor
 %% nobody waits for one that is still in its code_change.
 undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs}) ->
     Awake = maps:get(awake, K, false),
-    Started = bounded(fun() -> undo_started(K, now_ms() + Ms) end, "what is new", Ms),
+    Started = case Awake of
+                  true -> bounded(fun() -> undo_started(K, now_ms() + Ms) end, "what is new", Ms);
+                  false -> ok
+              end,
     Awake andalso relsup_hot_pause:again(Procs, now_ms() + Ms),
     Newcomers = case Awake of true -> newcomers(K, now_ms() + Ms); false -> [] end,
     Env = application_controller:prep_config_change(),
@@ -166,9 +211,9 @@ bounded(Fun, What, Ms) ->
             text("~ts is not undone within ~b ms", [What, Ms])
     end.
 
-undo_started(#{started := Started}, Until) ->
-    Left = [relsup_hot_app:unload(App) || {app, App} <- Started],
-    case relsup_hot_sup:stop([{P, Id} || {child, {P, Id}} <- Started], Until) of
+undo_started(K = #{started := Started}, Until) ->
+    Left = [relsup_hot_app:unload(App) || App <- Started],
+    case relsup_hot_sup:stop(maps:get(new_children, K, []), Until) of
         ok -> case [Text || Text <- Left, is_binary(Text)] of [] -> ok; [Text | _] -> Text end;
         Text -> Text
     end.

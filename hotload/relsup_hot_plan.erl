@@ -42,8 +42,8 @@ is_added(App, {add_app, App, _}) -> true;
 is_added(_, _) -> false.
 
 %% A changed module that was never loaded comes from the new path when it is called.
-is_live(M, #{asleep := Asleep, load := Load, removed := Removed}) ->
-    not lists:member(M, Asleep) andalso (is_map_key(M, Load) orelse lists:member(M, Removed)).
+is_live(M, #{load := Load, removed := Removed}) ->
+    is_map_key(M, Load) orelse lists:member(M, Removed).
 
 derived(M, #{down := Down}, #{added := Added, removed := Removed}) ->
     How = case {lists:member(M, Added), lists:member(M, Removed)} of

@@ -6,7 +6,7 @@
 %% that was added by start_child/2.
 -module(relsup_hot_sup).
 
--export([look/2, compare/2, start/2, stop/2, remove/1, info/1, stopped_children/1]).
+-export([look/2, compare/2, added/1, start/2, stop/2, remove/1, info/1, stopped_children/1]).
 
 -import(relsup_hot_text, [fail/2, text/2, name/1, why/1]).
 -import(relsup_hot_sys, [left/1]).
@@ -80,10 +80,14 @@ compare_one(I = #{pid := P, specs := {WasSimple, Old}, children := Children}, Un
       changed => [Id || {Id, Spec} <- New, {Id1, Spec1} <- Old, Id =:= Id1, Spec =/= Spec1],
       ending => [C || {Id, C, _, _} <- Children, is_pid(C), lists:member(Id, Removed)]}.
 
-%% Note is told of each child ahead of its start.
-start(#{pid := P, added := Ids}, Note) ->
+%% [{Supervisor, Id}], the last one first.
+added(Children) ->
+    [{P, Id} || #{pid := P, added := Ids} <- lists:reverse(Children), Id <- lists:reverse(Ids)].
+
+%% Ahead is called ahead of each start.
+start(#{pid := P, added := Ids}, Ahead) ->
     [begin
-         Note({P, Id}),
+         Ahead(),
          start_child(P, Id)
      end || Id <- Ids],
     ok.
@@ -98,7 +102,7 @@ start_child(P, Id) ->
         {error, Why} -> fail("the new child ~0tp of ~ts does not start: ~0tp", [Id, name(P), why(Why)])
     end.
 
-%% Of what start/2 told; ok or what went wrong.
+%% Of what added/1 names, started or not; ok or what went wrong.
 stop(Started, Until) ->
     Stop = fun() ->
                    [begin

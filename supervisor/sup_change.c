@@ -18,7 +18,10 @@ static void on_change(uv_work_t *work)
                               .home = s->store.home,
                               .check = s->ask.dry_run,
                               .automatic = s->ask.automatic,
-                              .down = s->ask.down};
+                              .down = s->ask.down,
+                              .suspend_ms = (int)s->ask.suspend_ms,
+                              .prove_ms =
+                                  (int)(s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms)};
 
     rel_err_clear(&s->job_err);
     (void)!sup_hot_run(&job, &s->ask.report, &s->job_err);

@@ -36,6 +36,7 @@ struct sup_ask {
     bool until_serving;  /* who asked does not wait for the end of the old peer */
     char *app;
     int64_t boot_ms, soak_ms, drain_ms, step_ms, began_ms; /* -1: as configured */
+    int64_t suspend_ms;                                    /* hot; 0: as usual */
     unsigned shares[SUP_SHARES];                           /* of 10,000; before all of them */
     size_t share_n, share_at;
     struct sup_conn *conn;       /* who waits for it; NULL */

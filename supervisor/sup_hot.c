@@ -219,7 +219,7 @@ static int change(const struct sup_hot_job *job, struct hot_node *node, struct h
     trial_begin(&trial, job);
     plan->prove = try_next;
     plan->prove_ctx = &trial;
-    plan->prove_ms = PROVE_MS;
+    plan->prove_ms = job->prove_ms > 0 ? job->prove_ms : PROVE_MS;
     rc = hot_upgrade_run(node, plan, report, e);
     trial_end(&trial);
     return rc;
@@ -257,7 +257,7 @@ int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report, struct
                                 .new_sys_config = new_config = sys_config(d.new),
                                 .old_consolidated = d.old->consolidated,
                                 .new_consolidated = d.new->consolidated,
-                                .suspend_ms = SUSPEND_MS,
+                                .suspend_ms = job->suspend_ms > 0 ? job->suspend_ms : SUSPEND_MS,
                                 .timeout_ms = HOT_MS};
 
         rc = change(job, node, &plan, report, e);

@@ -18,6 +18,8 @@ struct sup_hot_job {
     bool check;                      /* only look whether it could be done */
     bool automatic;                  /* rather not at all than with harm to a process */
     bool down;                       /* back to an earlier release */
+    int suspend_ms;                  /* of hot_plan; 0: 5 s */
+    int prove_ms;                    /* of hot_plan; 0: 60 s */
 };
 
 /* Errors and *report as of hot_upgrade_run. With `automatic` REL_E_INPUT also says that it could be

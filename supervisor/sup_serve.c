@@ -161,6 +161,7 @@ static int take_swap_args(const json_t *args, struct sup_ask *ask, struct rel_er
     ask->soak_ms = time_of(args, "soak_ms", -1);
     ask->drain_ms = time_of(args, "drain_ms", -1);
     ask->step_ms = time_of(args, "step_ms", -1);
+    ask->suspend_ms = time_of(args, "suspend_ms", 0);
     ask->hold = json_is_true(json_object_get(args, "hold"));
     ask->until_serving = until && !strcmp(until, "serving");
     return take_shares(json_object_get(args, "canary"), ask, e);

@@ -52,7 +52,7 @@ A
 release() {
     local version=$1 dir=$WORK/build-$1 apps=("${@:2}") one
 
-    [ ${#apps[@]} -gt 0 ] || mapfile -t apps < <(ls "$SOURCES/$version" | grep -v config)
+    [ ${#apps[@]} -gt 0 ] || mapfile -t apps < <(cd "$SOURCES/$version" && printf '%s\n' */ | tr -d /)
     mkdir -p "$dir"
     for one in "${apps[@]}"; do
         compile_app "$version" "$one"
