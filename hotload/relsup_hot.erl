@@ -43,7 +43,7 @@ work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms}) ->
     Instrs = [I || {modules, Is} <- maps:get(stages, Script), I <- Is],
     Scope = scope(Plan, Code, Instrs, Script),
     Brutal = [M || #{m := M, pre := brutal_purge} <- Instrs],
-    relsup_hot_code:check_old(check, [M || {M, _} <- maps:get(olds, Code)], Brutal),
+    relsup_hot_code:check_old(Mode, [M || {M, _} <- maps:get(olds, Code)] -- Brutal),
     Found = relsup_hot_find:find(Scope, Ms),
     check_going(Found),
     Prepared = [{Is, relsup_hot_code:prepare(to_load(Is, Code))}
@@ -54,7 +54,7 @@ work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms}) ->
         check ->
             {ok, maps:size(maps:get(load, Code)), count(maps:get(procs, Found)), 0, <<>>, Sections};
         apply ->
-            relsup_hot_code:check_old(apply, [M || {M, _} <- maps:get(olds, Code)], Brutal),
+            relsup_hot_code:purge(Brutal),
             apply_plan(Plan#{meta => Meta, code => Code, scope => Scope, found => Found,
                              vsns => relsup_hot_change:vsns(Instrs, Code), ms => Ms,
                              sections => Sections}, Script, Prepared)

@@ -3,7 +3,7 @@
 %% version from being purged.
 -module(relsup_hot_code).
 
--export([read/1, prepare/1, load/1, check_old/3, check_awake/1, check_removed/1, order/1, vsn/1]).
+-export([read/1, prepare/1, load/1, check_old/2, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
 -export([undo/2, delete/1, purge_after/2, remember_closures/1, move_paths/1, add_paths/1, del_paths/1]).
 
 -import(relsup_hot_text, [refuse/2, fail/2, names/1, mods/1, text/2, gather/1]).
@@ -108,25 +108,23 @@ load(Prepared) ->
     end.
 
 %% The slot of old code must be free, for the way in and for the way back. Purging is done ahead of
-%% the pause: it asks every process, 15 ms a module with 10,000 of them. `Brutal` are those whose
-%% appup says that who runs their old code is to be ended.
-check_old(Mode, Ms, Brutal) ->
-    Old = [M || M <- Ms, erlang:check_old_code(M), not lists:member(M, Brutal)],
-    Used = [M || M <- Old, relsup_hot_find:users([M]) =/= []],
+%% the pause: it asks every process, 15 ms a module with 10,000 of them.
+check_old(Mode, Ms) ->
+    Old = [M || M <- Ms, erlang:check_old_code(M)],
+    gather([fun() -> refuse_held(M) end || M <- Old]),
+    Used = [M || M <- Old, case Mode of
+                               check -> relsup_hot_find:users([M]) =/= [];
+                               apply -> not code:soft_purge(M)
+                           end],
     gather([fun() ->
                     refuse("~ts still runs the code of ~ts from before the last upgrade: use --swap",
                            [names(relsup_hot_find:users([M])), M])
-            end || M <- Used]
-           ++ [fun() -> refuse_held(M) end || M <- Old -- Used]),
-    Mode =:= apply andalso purge(Old, [M || M <- Brutal, erlang:check_old_code(M)]).
+            end || M <- Used]).
 
-purge(Soft, Brutal) ->
-    [code:purge(M) || M <- Brutal],
-    case [M || M <- Soft, not code:soft_purge(M)] of
-        [] -> ok;
-        Ms -> refuse("~ts began to run the old code of ~ts: try again",
-                     [names(relsup_hot_find:users(Ms)), mods(Ms)])
-    end.
+%% Of modules whose appup says that who runs their old code is to be ended.
+purge(Ms) ->
+    [code:purge(M) || M <- Ms, erlang:check_old_code(M)],
+    ok.
 
 %% As the appup says. A closure of that code that somebody keeps is worth more than the memory: it
 %% would become badfun, and release_handler would let it.
