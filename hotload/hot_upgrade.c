@@ -26,12 +26,11 @@ static void put_modules(ei_x_buff *x, const struct hot_plan *plan)
     for (size_t i = 0; i < plan->module_n; i++) {
         const struct hot_module *m = &plan->modules[i];
 
-        hot_put_tuple(x, 6);
+        hot_put_tuple(x, 5);
         hot_put_atom(x, m->app);
         hot_put_atom(x, m->module);
         put_path(x, m->old_path);
         put_path(x, m->new_path);
-        hot_put_binary(x, m->old_md5, sizeof(m->old_md5));
         hot_put_binary(x, m->new_md5, sizeof(m->new_md5));
     }
     hot_put_nil(x);

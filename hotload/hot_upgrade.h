@@ -14,7 +14,7 @@
 struct hot_module {
     const char *app, *module;
     const char *old_path, *new_path;
-    unsigned char old_md5[16], new_md5[16];
+    unsigned char new_md5[16];
 };
 
 /* An application that is added (old_vsn is NULL), removed (new_vsn is NULL), or whose version, code

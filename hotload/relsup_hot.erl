@@ -13,7 +13,7 @@
 -import(relsup_hot_sys, [now_ms/0, now_us/0]).
 
 %% Mode   check | apply
-%% Mods   [{App, Module, OldPath, NewPath, OldMd5, NewMd5}]
+%% Mods   [{App, Module, OldPath, NewPath, NewMd5}]
 %% Apps   [{App, OldVsn, NewVsn, OldEbin, NewEbin, StartType}] in the order in which they start
 %% Files  {OldSysConfig, NewSysConfig, OldConsolidated, NewConsolidated}
 %% Hints  [{Name or module of `$initial_call`, callback module}]
@@ -70,7 +70,7 @@ count(Procs) ->
 scope(#{apps := Apps, modules := Mods, hints := Hints}, #{olds := Olds, removed := Removed}, Instrs,
       #{stages := Stages}) ->
     Leaving = [App || {App, _, <<>>, _, _, _} <- Apps] ++ [App || {stop_app, App} <- Stages],
-    Gone = [M || {App, M, _, _, _, _} <- Mods, lists:member(App, Leaving)],
+    Gone = [M || {App, M, _, _, _} <- Mods, lists:member(App, Leaving)],
     Stay = fun(Ms) -> maps:from_keys(Ms -- Gone, true) end,
     #{updated => maps:from_list([{M, relsup_hot_find:kind(M)} || #{m := M, how := update} <- Instrs]),
       touched => Stay([M || {M, _} <- Olds]), going => Stay(Removed), leaving => Leaving,

@@ -23,12 +23,12 @@ read(Mods) ->
     #{load => Map(load), back => Map(back), olds => Get(old), added => Get(added),
       removed => Get(removed), asleep => Get(asleep)}.
 
-check_module({App, M, _, _, _, _}) when App =:= kernel; App =:= stdlib; App =:= erts ->
+check_module({App, M, _, _, _}) when App =:= kernel; App =:= stdlib; App =:= erts ->
     refuse("module ~ts of ~ts changes, and cannot in a running node: use --swap", [M, App]);
-check_module({_, M, <<>>, _, _, _}) ->
+check_module({_, M, <<>>, _, _}) ->
     erlang:module_loaded(M) andalso
         refuse("module ~ts is new, but already loaded from ~ts: use --swap", [M, which(M)]);
-check_module({_, M, Old, _, _, NewMd5}) ->
+check_module({_, M, Old, _, NewMd5}) ->
     state(M, NewMd5) =:= loaded andalso check_loaded(M, Old).
 
 %% An appup may have left a module as it was: it is not that of the release that runs, and may be that
@@ -59,9 +59,9 @@ read_back(M, Old) ->
 first([]) -> none;
 first([Read | Rest]) -> try Read() catch error:{badmatch, _} -> first(Rest) end.
 
-read_module({_, M, <<>>, New, _, Md5}) ->
+read_module({_, M, <<>>, New, Md5}) ->
     [{added, M}, {load, {M, file(New), read_beam(M, New, Md5)}}];
-read_module({_, M, Old, New, _, NewMd5}) ->
+read_module({_, M, Old, New, NewMd5}) ->
     case state(M, NewMd5) of
         there -> [];
         asleep when New =:= <<>> -> [];

@@ -26,7 +26,7 @@ make(Input = #{modules := Mods, apps := Apps}, Code) ->
     Scripts = [{App, script(A, Input)} || A = {App, Old, New, _, _, _} <- Apps,
                                           Old =/= <<>>, New =/= <<>>],
     Followed = maps:from_list([{App, Dir} || {App, {Dir, _}} <- Scripts, Dir =/= derive]),
-    Derived = [derived(M, Input, Code) || {App, M, _, _, _, _} <- Mods,
+    Derived = [derived(M, Input, Code) || {App, M, _, _, _} <- Mods,
                                           not is_map_key(App, Followed), is_live(M, Code)],
     {Befores, Afters} = lists:unzip([items(App, Dir, Script, Input)
                                      || {App, {Dir, Script}} <- Scripts, Dir =/= derive]),
@@ -79,7 +79,7 @@ forgotten(Mods, Followed, Stages, Code) ->
     Named = [M || {modules, Is} <- Stages, #{m := M} <- Is],
     [text("~ts: module ~ts differs, but its appup does not name it: it stays until the next boot",
           [App, M])
-     || {App, M, _, _, _, _} <- Mods, is_map_key(App, Followed), is_live(M, Code),
+     || {App, M, _, _, _} <- Mods, is_map_key(App, Followed), is_live(M, Code),
         not lists:member(M, Named)].
 
 %%% Finding the appup
@@ -196,7 +196,7 @@ item({remove_application, App}, Of, _, _, #{apps := Apps}) ->
     [];
 item({restart_application, App}, _, Dir, _, #{modules := Mods}) ->
     [{stop_app, App}]
-        ++ [{module, instr(M, how(Old, New), Dir)} || {A, M, Old, New, _, _} <- Mods, A =:= App]
+        ++ [{module, instr(M, how(Old, New), Dir)} || {A, M, Old, New, _} <- Mods, A =:= App]
         ++ [{start_app, App}];
 item(I, App, _, _, _) ->
     Stop = [restart_emulator, restart_new_emulator, sync_nodes],

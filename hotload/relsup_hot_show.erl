@@ -45,7 +45,7 @@ applications(#{apps := Apps}) ->
 modules(#{modules := Mods}, #{load := Load} = Code, #{stages := Stages}) ->
     Order = relsup_hot_code:order(maps:values(Load)),
     By = maps:from_list([{M, I} || {modules, Is} <- Stages, I = #{m := M} <- Is]),
-    Apps = maps:from_list([{M, App} || {App, M, _, _, _, _} <- Mods]),
+    Apps = maps:from_list([{M, App} || {App, M, _, _, _} <- Mods]),
     Lines = [text("~ts ~ts (~ts)~ts", [verb(M, Code), M, maps:get(M, Apps, '?'), how(M, By)])
              || M <- Order ++ maps:get(removed, Code)],
     case maps:get(asleep, Code) of
@@ -107,7 +107,7 @@ notes(Plan) ->
 changed_starts(#{apps := Apps, modules := Mods}) ->
     [M || {App, Old, New, _, _, _} <- Apps, Old =/= <<>>, New =/= <<>>,
           {ok, {M, _}} <- [application:get_key(App, mod)],
-          {_, M1, _, _, _, _} <- Mods, M1 =:= M, is_default(App)].
+          {_, M1, _, _, _} <- Mods, M1 =:= M, is_default(App)].
 
 is_default(App) ->
     case application_controller:get_master(App) of

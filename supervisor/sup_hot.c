@@ -37,12 +37,10 @@ static void add_module(struct diff *d, const struct pkg_module *old, const struc
     const struct pkg_module *any = new ? new : old;
     struct hot_module m = {.old_path = old ? old->path : NULL, .new_path = new ? new->path : NULL};
 
-    if (old && new && !memcmp(old->md5, new->md5, sizeof(m.old_md5)))
+    if (old && new && !memcmp(old->md5, new->md5, sizeof(m.new_md5)))
         return;
     m.app = any->app;
     m.module = any->module;
-    if (old)
-        memcpy(m.old_md5, old->md5, sizeof(m.old_md5));
     if (new)
         memcpy(m.new_md5, new->md5, sizeof(m.new_md5));
     d->modules = rel_xrealloc(d->modules, d->module_n + 1, sizeof(*d->modules));

@@ -43,7 +43,7 @@ sed -i 's/0\.2\.0/2/g' "$SOURCES"/0.2.0/hx/*.erl
 one=$(release 0.1.0) two=$(release 0.2.0)
 
 # fault STEP WHAT: what the agent does when it comes to that step.
-step=$(grep -ao 'relsup_hot_step_[0-9a-f]\{8\}' "$RELPACK_BIN/relsup" | head -n 1)
+step=$(grep -ao 'relsup_hot_step_[0-9a-f]\{8\}' "$RELPACK_BIN/relsup" | sort -u)
 assert_match '^relsup_hot_step_' "$step"
 fault() {
     printf -- '-module(%s).\n-export([at/1]).\nat(%s) -> %s;\nat(_) -> ok.\n' "$step" "$1" "$2" >"$WORK/$step.erl"

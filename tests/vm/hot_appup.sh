@@ -90,8 +90,8 @@ parts 0.2.0 derived 2
 
 one=$(release 0.1.0) two=$(release 0.2.0)
 start_home "$one"
-apps='[advanced, soft, full, deps, regexp, added, restarted, applied, low, stopped, cook, apps, derived]'
-ask "begin persistent_term:put(pids, [{A, P} || A <- $apps, P <- [whereis(list_to_atom(atom_to_list(A) ++ \"_srv\"))]]), ok end" \
+names='[advanced, soft, full, deps, regexp, added, restarted, applied, low, stopped, cook, apps, derived]'
+ask "begin persistent_term:put(pids, [{A, P} || A <- $names, P <- [whereis(list_to_atom(atom_to_list(A) ++ \"_srv\"))]]), ok end" \
     >"$WORK/out"
 
 # The version of the library and of the server, the changes that the server saw, and is it the same process?
@@ -124,7 +124,7 @@ assert_eq '{[two,srv],"2",[]}' \
 assert_eq '{true,undefined,[transient]}' \
     "$(ask '{is_pid(whereis(fresh_srv)), whereis(stale_srv), [T || {fresh, T} <- proplists:get_value(started, application:info())]}')"
 assert_eq '{"2","2",[{"2","1",[]}],true}' "$(of derived)"
-assert_eq '["2"]' "$(ask "lists:usort([element(2, application:get_key(A, vsn)) || A <- $apps])")"
+assert_eq '["2"]' "$(ask "lists:usort([element(2, application:get_key(A, vsn)) || A <- $names])")"
 all_run
 
 assert_exit 0 relsup rollback --hot

@@ -237,7 +237,7 @@ static void read_plan(struct place *place, int version, struct plan *p)
         m->module = strtok_r(line, " ", &end);
         m->old_path = path_or_null(strtok_r(NULL, " ", &end));
         m->new_path = path_or_null(strtok_r(NULL, " ", &end));
-        read_md5(strtok_r(NULL, " ", &end), m->old_md5);
+        (void)strtok_r(NULL, " ", &end); /* the MD5 of the old one */
         read_md5(strtok_r(NULL, " ", &end), m->new_md5);
     }
     p->strings[0] = rel_strf("%s/hx-1/ebin", place->dir);
