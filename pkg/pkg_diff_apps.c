@@ -71,8 +71,6 @@ static void diff_lone(struct pkg_sides *s, const struct pkg_outline_app *app,
                       enum pkg_change change)
 {
     pkg_diff_add(s->d, PKG_DIFF_APPLICATION, change, app->name)->detail = rel_xstrdup(app->vsn);
-    pkg_diff_not_hot(
-        s->d, rel_strf("application %s is %s", app->name, change == PKG_ADDED ? "new" : "removed"));
 }
 
 void pkg_diff_apps(struct pkg_sides *s)
@@ -90,7 +88,7 @@ void pkg_diff_apps(struct pkg_sides *s)
             diff_lone(s, &s->new->apps[i], PKG_ADDED);
 }
 
-/* As sup_jobs.c tells which applications change: by version or by a module. */
+/* As sup_hot.c tells which applications change: by version or by a module. */
 static bool is_changed(const struct pkg_sides *s, const struct pkg_outline_app *old,
                        const struct pkg_outline_app *new)
 {
@@ -124,7 +122,6 @@ static bool has_name(const struct pkg_term *list, const char *name)
     return false;
 }
 
-/* What is new in the release is told already. */
 static void check_needs(struct pkg_sides *s, const struct pkg_outline_app *new)
 {
     pkg_autoarena struct pkg_arena a = {0};
@@ -156,53 +153,6 @@ static void check_changed(struct pkg_sides *s, const struct pkg_outline_app *old
     check_needs(s, new);
 }
 
-/* One that goes to another application is both removed and added, while it is loaded. */
-static void check_moved(struct pkg_sides *s)
-{
-    const struct pkg_diff *d = s->d;
-
-    for (size_t i = 0; i < d->n; i++)
-        for (size_t j = 0;
-             j < d->n && d->v[i].section == PKG_DIFF_MODULE && d->v[i].change == PKG_ADDED; j++)
-            if (d->v[j].section == PKG_DIFF_MODULE && d->v[j].change == PKG_REMOVED &&
-                d->v[i].group && d->v[j].group && !strcmp(d->v[i].name, d->v[j].name))
-                pkg_diff_not_hot(s->d, rel_strf("module %s moves from %s to %s", d->v[i].name,
-                                                d->v[j].group, d->v[i].group));
-}
-
-static const struct pkg_module_facts *facts_at(const struct pkg_survey *s, const char *dir,
-                                               const char *module)
-{
-    rel_autofree char *path = rel_strf("%s/%s.beam", dir, module);
-    const struct pkg_file *f = pkg_survey_find(s, path);
-
-    return f ? f->module : NULL;
-}
-
-/* Elixir's consolidated protocol is loaded in place of the one in its application, so what is in
- * memory is not the file that would be replaced. */
-static void check_consolidated(struct pkg_sides *s)
-{
-    rel_autofree char *consolidated = rel_strf("%s/consolidated", s->old->vsn_dir);
-
-    for (size_t i = 0; i < s->d->n; i++) {
-        const struct pkg_diff_item *item = &s->d->v[i];
-        const struct pkg_outline_app *app =
-            item->group ? pkg_diff_app_named(s->old, item->group) : NULL;
-        const struct pkg_module_facts *loaded, *own;
-        rel_autofree char *ebin = NULL;
-
-        if (item->section != PKG_DIFF_MODULE || item->change == PKG_ADDED || !app || !app->dir)
-            continue;
-        ebin = rel_strf("%s/ebin", app->dir);
-        loaded = facts_at(s->old_survey, consolidated, item->name);
-        own = facts_at(s->old_survey, ebin, item->name);
-        if (loaded && own && memcmp(loaded->md5, own->md5, sizeof(own->md5)) != 0)
-            pkg_diff_not_hot(s->d, rel_strf("protocol %s changes and runs in its consolidated form",
-                                            item->name));
-    }
-}
-
 void pkg_diff_apps_not_hot(struct pkg_sides *s)
 {
     for (size_t i = 0; i < s->new->app_n; i++) {
@@ -218,6 +168,4 @@ void pkg_diff_apps_not_hot(struct pkg_sides *s)
                                          "upgrade does not change its .app file or start type",
                                          new->name));
     }
-    check_moved(s);
-    check_consolidated(s);
 }

@@ -7,6 +7,7 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "hotload/hot_node.h"
+#include "pkg/pkg_native.h"
 #include "pkg/pkg_release.h"
 #include "swap/swap_listen.h"
 
@@ -106,6 +107,25 @@ static bool app_changes(const struct diff *d, const struct pkg_release_app *old,
     return false;
 }
 
+/* The VM keeps the library that it has loaded, whatever its file says. */
+static int check_native(const struct pkg_release_app *old, const struct pkg_release_app *new,
+                        struct rel_err *e)
+{
+    rel_autofree char *from = NULL, *to = NULL, *changed = NULL;
+
+    if (!old || !old->ebin || !new->ebin)
+        return 0;
+    from = rel_strf("%s/..", old->ebin);
+    to = rel_strf("%s/..", new->ebin);
+    if (pkg_native_changed(from, to, &changed, e) < 0)
+        return -1;
+    return changed ? rel_fail(e, REL_E_INPUT, 0,
+                              "native code of application %s changes (%s), which a running VM "
+                              "cannot exchange: use --swap",
+                              new->name, changed)
+                   : 0;
+}
+
 static int diff_read(struct diff *d, const char *old_root, const char *new_root, struct rel_err *e)
 {
     if (pkg_release_read(old_root, &d->old, e) < 0 || pkg_release_read(new_root, &d->new, e) < 0)
@@ -120,8 +140,11 @@ static int diff_read(struct diff *d, const char *old_root, const char *new_root,
     for (size_t i = 0; i < d->new->app_n; i++) {
         const struct pkg_release_app *new = &d->new->apps[i], *old = find_app(d->old, new->name);
 
-        if (app_changes(d, old, new))
-            add_app(d, old, new);
+        if (!app_changes(d, old, new))
+            continue;
+        if (check_native(old, new, e) < 0)
+            return -1;
+        add_app(d, old, new);
     }
     for (size_t i = 0; i < d->old->app_n; i++)
         if (!find_app(d->new, d->old->apps[i].name))

@@ -141,6 +141,15 @@ assert_match 'module hx_srv has native functions .NIFs.' "$(cat "$WORK/err")"
 ask "begin code:del_path(\"$WORK/nif\"), code:load_file(hx_srv), code:purge(hx_srv) end" >"$WORK/out"
 assert_eq '{1,1}' "$(ask 'gen_server:call(hx_srv, get)')"
 
+# its library alone changes
+library=$(bad 0.2.8)
+mkdir -p "$library/lib/hx-2/priv" "$RELSUP_HOME/releases/0.1.0/lib/hx-1/priv"
+cp "$WORK/nif.so" "$library/lib/hx-2/priv/x.so"
+cp "$WORK/nif.so" "$RELSUP_HOME/releases/0.1.0/lib/hx-1/priv/x.so"
+echo more >>"$library/lib/hx-2/priv/x.so"
+refused "$library" 'native code of application hx changes .priv/x.so.'
+rm -r "$RELSUP_HOME/releases/0.1.0/lib/hx-1/priv"
+
 # An application file that is none
 odd=$(bad 0.2.6)
 echo '{application, hx' >"$odd/lib/hx-2/ebin/hx.app"
