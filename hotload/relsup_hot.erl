@@ -119,11 +119,11 @@ with_modules(Stages) ->
     end.
 
 stage({modules, Instrs}, S = #{found := #{procs := All}, scope := Scope, known := Known0, ms := Ms}) ->
+    Procs0 = procs_of(Instrs, All),
+    note(procs, Procs0),
+    note(pause, true),
     Until = now_ms() + deadline(Instrs, Ms),
     Began = now_us(),
-    Procs0 = procs_of(Instrs, All),
-    note(pause, true),
-    note(procs, Procs0),
     relsup_hot_pause:suspend(Procs0, Until),
     step(suspended),
     {Procs, Known} = relsup_hot_pause:suspend_born(Scope, Procs0, Known0, Until),

@@ -22,7 +22,8 @@ find(Scope, Ms) ->
     Pids = processes() -- [self(), get(keeper)],
     Seen = look(Pids, Scope),
     Found = owners(Seen, Scope, Ms),
-    {Frozen, Procs} = lists:partition(fun is_frozen/1, Found),
+    Owners = table_owners(Found),
+    {Frozen, Procs} = lists:partition(fun({P, _, _}) -> is_map_key(P, Owners) end, Found),
     Mine = maps:from_keys([P || {P, _, _} <- Found], true),
     Going = [{P, M} || {going, P, M} <- Seen],
     stay_out([{P, M} || {inside, P, M} <- Seen, not is_map_key(P, Mine),
@@ -241,11 +242,10 @@ is_sup(_) -> false.
 
 %% change_code makes a supervisor run its init/1 once more, and a named table cannot be made twice
 %% (PartitionSupervisor, Registry).
-is_frozen({P, supervisor, _}) ->
-    lists:any(fun(T) -> ets:info(T, owner) =:= P andalso ets:info(T, named_table) =:= true end,
-              ets:all());
-is_frozen(_) ->
-    false.
+table_owners(Procs) ->
+    Sups = maps:from_list([{P, true} || {P, supervisor, _} <- Procs]),
+    maps:from_list([{P, true} || T <- ets:all(), P <- [ets:info(T, owner)], is_map_key(P, Sups),
+                                 ets:info(T, named_table) =:= true]).
 
 %% A fun a process, side by side: none of these questions has a deadline of its own.
 each(Pids, Fun, Ms) ->
