@@ -38,7 +38,7 @@ static void add_module(struct diff *d, const struct pkg_module *old, const struc
     const struct pkg_module *any = new ? new : old;
     struct hot_module m = {.old_path = old ? old->path : NULL, .new_path = new ? new->path : NULL};
 
-    if (old && new && !memcmp(old->md5, new->md5, sizeof(m.new_md5)))
+    if (!any || (old && new && !memcmp(old->md5, new->md5, sizeof(m.new_md5))))
         return;
     m.app = any->app;
     m.module = any->module;
