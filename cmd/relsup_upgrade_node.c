@@ -15,8 +15,8 @@
 enum { CALL_MS = 10000 };
 
 /* Where its code lies: as left by the last upgrade of this kind, else its release's folder. */
-#define ROOT                                                                  \
-    "unicode:characters_to_binary(persistent_term:get({'relsup.hot', root}, " \
+#define ROOT                                                          \
+    "unicode:characters_to_binary(application:get_env(relsup, root, " \
     "case os:getenv(\"RELEASE_ROOT\") of false -> code:root_dir(); R -> R end))"
 
 struct target {
@@ -133,8 +133,7 @@ static int check_reads(const struct target *t, const char *root, struct rel_err 
 /* The next upgrade of this node begins where this one ended. */
 static int remember(const struct target *t, const char *root, struct rel_err *e)
 {
-    rel_autofree char *expr =
-        rel_strf("persistent_term:put({'relsup.hot', root}, <<\"%s\"/utf8>>)", root);
+    rel_autofree char *expr = rel_strf("application:set_env(relsup, root, <<\"%s\"/utf8>>)", root);
 
     return ask(t, expr, NULL, e);
 }

@@ -16,6 +16,8 @@ check(Apps) ->
 
 check_app({App, _, _, _, _, _}, _) when App =:= kernel; App =:= stdlib; App =:= erts ->
     refuse("~ts changes, and cannot in a running node: use --swap", [App]);
+check_app({App, <<>>, _, _, <<>>, _}, _) ->
+    refuse("application ~ts is new, and not among the files of the release: use --swap", [App]);
 check_app({App, <<>>, _, _, Ebin, _}, New) ->
     application:get_key(App, vsn) =:= undefined orelse
         refuse("application ~ts is new, but already loaded: use --swap", [App]),

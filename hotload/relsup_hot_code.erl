@@ -9,8 +9,6 @@
 -import(relsup_hot_text, [refuse/2, fail/2, names/1, mods/1, text/2, gather/1]).
 -import(relsup_hot_sys, [left/1]).
 
--define(CLOSURES, {'relsup.hot', closures}).
-
 %% What is read of the modules that differ:
 %% load, back  #{Module => {Module, File, Binary}} for the way in and for the way back
 %% olds        [{Module, Md5}] of what is loaded now and changes or goes
@@ -150,7 +148,7 @@ refuse_held(M) ->
     end.
 
 holders(M) ->
-    [F || F <- maps:get(M, persistent_term:get(?CLOSURES, #{}), []), held(F)].
+    [F || F <- maps:get(M, application:get_env(relsup, closures, #{}), []), held(F)].
 
 plural([_], One) -> One;
 plural(_, _) -> "s".
@@ -171,9 +169,9 @@ ext(Term) ->
 %% The closures of the code that has just become old, for the upgrade after this one. Those without
 %% free variables are literals of their module and bind to whatever code there is.
 remember_closures(Back) ->
-    Known = persistent_term:get(?CLOSURES, #{}),
+    Known = application:get_env(relsup, closures, #{}),
     New = maps:from_list([{M, closures(M, Bin)} || {M, _, Bin} <- Back]),
-    persistent_term:put(?CLOSURES, maps:merge(Known, New)).
+    application:set_env(relsup, closures, maps:merge(Known, New)).
 
 closures(M, Bin) ->
     {ok, {M, Md5}} = beam_lib:md5(Bin),

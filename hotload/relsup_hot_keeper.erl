@@ -15,7 +15,6 @@
 %% One hot upgrade at a time, whatever version of this module does it.
 -define(LOCK, 'relsup.hot').
 -define(STANDBY, 'relsup.hot.standby').
--define(LAST, {'relsup.hot', last}).
 
 %% A result is {Outcome, ModuleN, ProcessN, PauseUs, Text, Sections}; Outcome is
 %%   ok | changed (waits for the verdict) | refused | busy | failed (nothing was touched) |
@@ -31,7 +30,7 @@ run(Client, Plan, Work) ->
 verdict(Verdict) ->
     case whereis(?LOCK) of
         %% it came too late
-        undefined -> persistent_term:get(?LAST, result(stuck, "nobody waits for a verdict", []));
+        undefined -> last("nobody waits for a verdict", []);
         Keeper ->
             Mon = monitor(process, Keeper),
             Keeper ! {verdict, Verdict},
@@ -46,9 +45,14 @@ result(Keeper, Mon) ->
             case whereis(?STANDBY) of
                 Standby when is_pid(Standby), Standby =/= Keeper ->
                     result(Standby, monitor(process, Standby));
-                _ -> persistent_term:get(?LAST, result(stuck, "the keeper ended: ~0tp", [Why]))
+                _ -> last("the keeper ended: ~0tp", [Why])
             end
     end.
+
+%% What became of the upgrade that was asked for. It is kept where the environments of applications
+%% are (there is none of this name), because to replace a persistent_term visits every process.
+last(Fmt, Args) ->
+    application:get_env(relsup, last, result(stuck, Fmt, Args)).
 
 result(Outcome, Fmt, Args) ->
     {Outcome, 0, 0, 0, text(Fmt, Args), []}.
@@ -67,7 +71,7 @@ keeper(Client, Caller, Plan = #{timeout_ms := Timeout}, Work) ->
     end,
     Keeper = self(),
     put(keeper, Keeper),
-    persistent_term:erase(?LAST),
+    application:unset_env(relsup, last),
     Standby = spawn_opt(fun() -> standby(Keeper) end, [{priority, high}]),
     {Worker, Mon} = spawn_opt(fun() -> worker(Keeper, Standby, Work) end,
                               [monitor, {message_queue_data, off_heap}]),
@@ -162,7 +166,7 @@ over(Why, K) ->
 -spec done(tuple()) -> no_return().
 %% Also for a client that asks too late.
 done(Result) ->
-    persistent_term:put(?LAST, Result),
+    application:set_env(relsup, last, Result),
     exit({done, Result}).
 
 refused_text([Why]) -> Why;
