@@ -306,3 +306,12 @@ int cmd_get_ms(const struct cmd_ctx *ctx, const char *option, int64_t fallback_m
     return rel_fail(e, REL_E_USAGE, 0, "--%s: '%s' is no time, say 30, 1.5s, 500ms or 2m", option,
                     text);
 }
+
+json_t *cmd_json_lines(char *const *lines, size_t n)
+{
+    json_t *v = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(v, rel_json_text(lines[i]));
+    return v;
+}

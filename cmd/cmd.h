@@ -60,4 +60,7 @@ bool cmd_has(const struct cmd_ctx *ctx, const char *option);
 REL_MUST_USE int cmd_get_ms(const struct cmd_ctx *ctx, const char *option, int64_t fallback_ms,
                             int64_t *ms, struct rel_err *e);
 
+/* A list of lines as JSON. */
+json_t *cmd_json_lines(char *const *lines, size_t n);
+
 #endif

@@ -5,20 +5,11 @@
 #include <string.h>
 
 #include "pkg/pkg_diff.h"
+#include "pkg/pkg_pair.h"
 
 extern const struct cmd_verb cmd_relpack_diff;
 
 enum { LINES = 12 }; /* of one section, without --all */
-
-static int read_release(struct cmd_ctx *ctx, const char *path, struct pkg_survey *s,
-                        struct pkg_outline *o, struct rel_err *e)
-{
-    struct rel_progress progress = rel_out_progress(&ctx->out);
-
-    ctx->out.silent_steps = true;
-    rel_progress_step(&progress, "read", path);
-    return pkg_survey_read(path, &progress, s, e) < 0 ? -1 : pkg_outline_read(s, o, e);
-}
 
 /* Who to read it for: the same words, other marks. */
 struct page {
@@ -166,15 +157,6 @@ static void make_page(struct page *p, const struct pkg_outline *old, const struc
     add_ways(p, d);
 }
 
-static json_t *list_object(char *const *list, size_t n)
-{
-    json_t *v = json_array();
-
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(v, rel_json_text(list[i]));
-    return v;
-}
-
 static json_t *section_object(const struct pkg_diff *d, enum pkg_diff_section section)
 {
     json_t *list = json_array();
@@ -208,29 +190,30 @@ static json_t *diff_object(const struct pkg_outline *old, const struct pkg_outli
                             section_object(d, (enum pkg_diff_section)section));
     json_object_set_new(doc, "hot",
                         json_pack("{s:b, s:o}", "possible", !d->not_hot_n, "why_not",
-                                  list_object(d->not_hot, d->not_hot_n)));
+                                  cmd_json_lines(d->not_hot, d->not_hot_n)));
     json_object_set_new(doc, "swap",
                         json_pack("{s:b, s:o}", "possible", !d->not_swap_n, "why_not",
-                                  list_object(d->not_swap, d->not_swap_n)));
-    json_object_set_new(doc, "notes", list_object(d->notes, d->note_n));
+                                  cmd_json_lines(d->not_swap, d->not_swap_n)));
+    json_object_set_new(doc, "notes", cmd_json_lines(d->notes, d->note_n));
     return doc;
 }
 
 static int run(struct cmd_ctx *ctx, struct rel_err *e)
 {
     struct page page = {.markdown = cmd_has(ctx, "markdown"), .all = cmd_has(ctx, "all")};
-    pkg_autosurvey struct pkg_survey old_survey = {0}, new_survey = {0};
-    pkg_autooutline struct pkg_outline old = {0}, new = {0};
+    struct rel_progress progress = rel_out_progress(&ctx->out);
+    pkg_autopair struct pkg_pair pair = {0};
+    const struct pkg_outline *old = &pair.old.outline, *new = &pair.new.outline;
     pkg_autodiff struct pkg_diff d = {0};
     json_auto_t *doc = NULL;
     int status;
 
-    if (read_release(ctx, ctx->pos[0], &old_survey, &old, e) < 0 ||
-        read_release(ctx, ctx->pos[1], &new_survey, &new, e) < 0)
+    ctx->out.silent_steps = true;
+    if (pkg_pair_read(ctx->pos[0], ctx->pos[1], &progress, &pair, e) < 0)
         return -1;
-    pkg_diff_make(&old_survey, &old, &new_survey, &new, &d);
-    make_page(&page, &old, &new, &d);
-    doc = diff_object(&old, &new, &d);
+    pkg_diff_make(&pair.old.survey, old, &pair.new.survey, new, &d);
+    make_page(&page, old, new, &d);
+    doc = diff_object(old, new, &d);
     if (cmd_has(ctx, "exit-code") && d.n)
         ctx->exit_status = 1;
     rel_out_step_end(&ctx->out, true, NULL);
