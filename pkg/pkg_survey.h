@@ -38,8 +38,8 @@ struct pkg_file {
     struct pkg_module_facts *module; /* a BEAM file, or NULL */
     struct pkg_elf *elf;             /* an ELF file, or NULL */
     char *text; /* the content, NUL-terminated, of what describes a release: every file directly in
-                 * releases/ and releases/VSN/ (not the boot files) and every *.app in an ebin
-                 * folder, of at most PKG_SURVEY_TEXT_MAX bytes; or NULL */
+                 * releases/ and releases/VSN/ (not the boot files) and every *.app and *.appup in
+                 * an ebin folder, of at most PKG_SURVEY_TEXT_MAX bytes; or NULL */
     char *why_not; /* it has the name of a BEAM file or begins as an ELF file, but is no whole one:
                     * why; or NULL */
     char *hard_link; /* the path that it is another name of, in a tarball; or NULL. Then what

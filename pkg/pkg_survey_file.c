@@ -25,12 +25,12 @@ static size_t depth_of(const char *path)
     return n;
 }
 
-/* releases/FILE and releases/VSN/FILE but the boot files, and APP/ebin/NAME.app. */
+/* releases/FILE and releases/VSN/FILE but the boot files, APP/ebin/NAME.app and NAME.appup. */
 static bool is_text(const char *path)
 {
     const char *file = strrchr(path, '/');
 
-    if (ends_with(path, ".app"))
+    if (ends_with(path, ".app") || ends_with(path, ".appup"))
         return file && file - path >= 5 && !strncmp(file - 5, "/ebin", 5);
     return !strncmp(path, "releases/", 9) && depth_of(path) <= 2 && !ends_with(path, ".boot") &&
            !ends_with(path, ".script");

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pkg/pkg_appup_file.h"
+
+#include <ctype.h>
+#include <regex.h>
+#include <string.h>
+
+static bool are_entries(const struct pkg_term *t)
+{
+    if (!t || t->kind != PKG_LIST || t->seq.tail)
+        return false;
+    for (size_t i = 0; i < pkg_len(t); i++)
+        if (pkg_at(t, i)->kind != PKG_TUPLE || !pkg_len(pkg_at(t, i)))
+            return false;
+    return true;
+}
+
+int pkg_appup_file_read(struct pkg_arena *a, const char *text, const char *name,
+                        struct pkg_appup_file *file, struct rel_err *e)
+{
+    struct pkg_terms terms;
+    const struct pkg_term *t;
+
+    if (pkg_terms_parse(a, text, strlen(text), name, &terms, e) < 0)
+        return -1;
+    t = terms.n == 1 ? terms.v[0] : NULL;
+    if (!pkg_is_tuple(t, 3) || !pkg_chars(pkg_at(t, 0)) || !are_entries(pkg_at(t, 1)) ||
+        !are_entries(pkg_at(t, 2)))
+        return rel_fail(e, REL_E_INPUT, 0,
+                        "%s: must be one {\"version\", [{\"old version\", ...}], [...]}", name);
+    *file = (struct pkg_appup_file){
+        .term = t, .vsn = pkg_chars(pkg_at(t, 0)), .up = pkg_at(t, 1), .down = pkg_at(t, 2)};
+    return 0;
+}
+
+/* A pattern of PCRE as one of POSIX, which is the same for what version patterns consist of.
+ * NULL: it may be another one there. */
+static char *posix_pattern(const char *pcre)
+{
+    rel_autobuf struct rel_buf out = {0};
+
+    for (const char *c = pcre; *c; c++) {
+        if (!strncmp(c, "(?:", 3)) {
+            rel_buf_adds(&out, "(");
+            c += 2;
+            continue;
+        }
+        if (c[0] == '(' && c[1] == '?')
+            return NULL;
+        if (c[0] == '\\' && isalnum((unsigned char)c[1]))
+            return NULL;
+        rel_buf_add(&out, c, 1);
+    }
+    return rel_buf_take(&out);
+}
+
+static bool matches(const char *pcre, const char *vsn)
+{
+    rel_autofree char *pattern = posix_pattern(pcre);
+    regmatch_t at;
+    regex_t re;
+    bool whole;
+
+    if (!pattern || regcomp(&re, pattern, REG_EXTENDED) != 0)
+        return true;
+    whole = regexec(&re, vsn, 1, &at, 0) == 0 && !at.rm_so && (size_t)at.rm_eo == strlen(vsn);
+    regfree(&re);
+    return whole;
+}
+
+const struct pkg_term *pkg_appup_entry(const struct pkg_term *entries, const char *vsn)
+{
+    for (size_t i = 0; i < pkg_len(entries); i++) {
+        const struct pkg_term *entry = pkg_at(entries, i), *key = pkg_at(entry, 0);
+        const char *text = pkg_chars(key);
+
+        if (text && (key->kind == PKG_BINARY ? matches(text, vsn) : !strcmp(text, vsn)))
+            return entry;
+    }
+    return NULL;
+}
+
+static const struct pkg_term *put_first(struct pkg_arena *a, const struct pkg_term *entry,
+                                        const struct pkg_term *rest)
+{
+    struct pkg_list_build list = {0};
+
+    pkg_list_add(a, &list, entry);
+    for (size_t i = 0; i < pkg_len(rest); i++)
+        if (!pkg_equal(pkg_at(pkg_at(rest, i), 0), pkg_at(entry, 0)))
+            pkg_list_add(a, &list, pkg_at(rest, i));
+    return pkg_list_done(a, &list);
+}
+
+const struct pkg_term *pkg_appup_file_put(struct pkg_arena *a, const struct pkg_appup_file *file,
+                                          const char *vsn, const struct pkg_term *up,
+                                          const struct pkg_term *down)
+{
+    bool same = file->vsn && !strcmp(file->vsn, vsn);
+
+    return pkg_tuple(a, 3, pkg_string(a, vsn), put_first(a, up, same ? file->up : NULL),
+                     put_first(a, down, same ? file->down : NULL));
+}
