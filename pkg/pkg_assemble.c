@@ -7,6 +7,7 @@
 
 #include "base/rel_io.h"
 #include "pkg/pkg_etf.h"
+#include "pkg/pkg_releases.h"
 #include "pkg/pkg_script.h"
 #include "templates/templates.h"
 
@@ -469,6 +470,9 @@ int pkg_assemble(struct pkg_project *p, const struct pkg_assemble *how, struct p
     if (p->consolidated && pkg_entries_add_tree(es, &add, e) < 0)
         return -1;
     if (add_boot_files(&t, e) < 0 || add_settings(&t, e) < 0)
+        return -1;
+    /* Without ERTS the root that release_handler knows is that of the host's Erlang. */
+    if (p->include_erts && pkg_releases_add(how->rel, es, e) < 0)
         return -1;
     return add_overlays(&t, e) < 0 ? -1 : add_hooks(&t, e);
 }
