@@ -4,21 +4,14 @@
 
 extern const struct cmd_verb cmd_relpack_init, cmd_relpack_build, cmd_relpack_script,
     cmd_relpack_beam, cmd_relpack_verify, cmd_relpack_sign, cmd_relpack_keygen, cmd_relpack_inspect,
-    cmd_relpack_diff, cmd_relpack_appup;
+    cmd_relpack_diff, cmd_relpack_appup, cmd_relpack_relup;
 
 int main(int argc, char **argv)
 {
-    static const struct cmd_verb *const verbs[] = {&cmd_relpack_build,
-                                                   &cmd_relpack_init,
-                                                   &cmd_relpack_inspect,
-                                                   &cmd_relpack_diff,
-                                                   &cmd_relpack_appup,
-                                                   &cmd_relpack_verify,
-                                                   &cmd_relpack_sign,
-                                                   &cmd_relpack_keygen,
-                                                   &cmd_relpack_script,
-                                                   &cmd_relpack_beam,
-                                                   NULL};
+    static const struct cmd_verb *const verbs[] = {
+        &cmd_relpack_build,  &cmd_relpack_init,   &cmd_relpack_inspect, &cmd_relpack_diff,
+        &cmd_relpack_appup,  &cmd_relpack_relup,  &cmd_relpack_verify,  &cmd_relpack_sign,
+        &cmd_relpack_keygen, &cmd_relpack_script, &cmd_relpack_beam,    NULL};
     static const struct cmd_program program = {
         .name = "relpack",
         .summary = "Packs an Erlang or Elixir application and its VM into one release.",

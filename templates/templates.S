@@ -15,4 +15,5 @@ template_\name\()_end:
     template vm_args, FILE_VM_ARGS
     template remote_vm_args, FILE_REMOTE_VM_ARGS
     template mix_release, FILE_MIX_RELEASE_EXS
+    template make_relup, FILE_MAKE_RELUP_SCRIPT
     .section .note.GNU-stack,"",%progbits

@@ -14,6 +14,7 @@ TEMPLATE(env);
 TEMPLATE(vm_args);
 TEMPLATE(remote_vm_args);
 TEMPLATE(mix_release);
+TEMPLATE(make_relup);
 
 #define TEMPLATE_LEN(name) ((size_t)(template_##name##_end - template_##name))
 
