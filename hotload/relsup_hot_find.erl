@@ -213,8 +213,7 @@ by_specs(Unknown, Scope = #{updated := Updated}, Ms) ->
             end,
     [{P, gen_statem, [M]} || {P, Mods} <- Asked, M <- lists:sublist(Mods, 1),
                              is_map_key(M, Updated)]
-        ++ by_children([{P, Kind, Parents} || {P, Kind, _, Parents} <- Unknown,
-                                              Kind =/= gen_statem], Scope, Ms).
+        ++ by_children([X || X = {_, Kind, _, _} <- Unknown, Kind =/= gen_statem], Scope, Ms).
 
 statem_modules(P) ->
     {status, _, _, [_, _, _, _, Misc]} = sys:get_status(P, infinity),
@@ -223,11 +222,17 @@ statem_modules(P) ->
 by_children([], _, _) ->
     [];
 by_children(Unknown, #{updated := Updated}, Ms) ->
-    Sups = lists:usort([P || {_, _, [Parent | _]} <- Unknown, P <- [to_pid(Parent)], is_sup(P)]),
-    Kinds = maps:from_list([{P, Kind} || {P, Kind, _} <- Unknown]),
-    [{P, maps:get(P, Kinds), [M]}
+    Sups = lists:usort([P || {_, _, _, [Parent | _]} <- Unknown, P <- [to_pid(Parent)], is_sup(P)]),
+    Asked = maps:from_list([{P, {Kind, Initial}} || {P, Kind, Initial, _} <- Unknown]),
+    [{P, Kind, [M]}
      || {_, Children} <- each(Sups, fun supervisor:which_children/1, Ms),
-        {_, P, _, [M]} <- Children, is_map_key(P, Kinds), is_map_key(M, Updated)].
+        {_, P, _, [Child]} <- Children, is_map_key(P, Asked), {Kind, Initial} <- [maps:get(P, Asked)],
+        M <- lists:sublist([M || M <- callbacks(Child, Initial), is_map_key(M, Updated)], 1)].
+
+%% Phoenix.LiveView has it the other way round: the child is the library's, and the library makes
+%% `$initial_call` tell the callback module. That of an Agent tells where its function is from.
+callbacks(Child, {M, _, _}) -> [Child | [M || kind(Child) =:= gen_server]];
+callbacks(Child, _) -> [Child].
 
 to_pid(P) when is_pid(P) -> P;
 to_pid(Name) -> whereis(Name).
