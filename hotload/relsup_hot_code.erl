@@ -7,7 +7,9 @@
 -export([undo/2, delete/1, purge_after/2, remember_closures/1, move_paths/1, add_paths/1, del_paths/1]).
 
 -import(relsup_hot_text, [refuse/2, fail/2, names/1, mods/1, text/2, gather/1]).
--import(relsup_hot_sys, [left/1]).
+-import(relsup_hot_sys, [left/1, now_ms/0]).
+
+-define(COLLECT_MS, 5000).
 
 %% What is read of the modules that differ:
 %% load, back  #{Module => {Module, File, Binary}} for the way in and for the way back
@@ -109,7 +111,9 @@ load(Prepared) ->
 %% the pause: it asks every process, 15 ms a module with 10,000 of them.
 check_old(Mode, Ms) ->
     Old = [M || M <- Ms, erlang:check_old_code(M)],
-    gather([fun() -> refuse_held(M) end || M <- Old]),
+    Kept = [M || M <- Old, holders(M) =/= []],
+    Kept =:= [] orelse collect_garbage(),
+    gather([fun() -> refuse_held(M) end || M <- Kept]),
     Used = [M || M <- Old, case Mode of
                                check -> relsup_hot_find:users([M]) =/= [];
                                apply -> not code:soft_purge(M)
@@ -150,6 +154,15 @@ refuse_held(M) ->
 holders(M) ->
     [F || F <- maps:get(M, application:get_env(relsup, closures, #{}), []), held(F)].
 
+%% What nobody can reach any more counts until the one who had it collects his garbage: supervisors that
+%% took new children over keep the functions of the old ones that long.
+collect_garbage() ->
+    Ref = make_ref(),
+    Until = now_ms() + ?COLLECT_MS,
+    Asked = [erlang:garbage_collect(P, [{async, Ref}]) || P <- processes()],
+    [receive {garbage_collect, Ref, _} -> ok after left(Until) -> ok end || _ <- Asked],
+    ok.
+
 plural([_], One) -> One;
 plural(_, _) -> "s".
 
@@ -166,8 +179,8 @@ ext(Term) ->
     <<131, Bin/binary>> = term_to_binary(Term),
     Bin.
 
-%% The closures of the code that has just become old, for the upgrade after this one. Those without
-%% free variables are literals of their module and bind to whatever code there is.
+%% The functions of the code that has just become old, for the upgrade after this one. From OTP 26 on
+%% those without free variables are literals of their module, whose references nobody counts.
 remember_closures(Back) ->
     Known = application:get_env(relsup, closures, #{}),
     New = maps:from_list([{M, closures(M, Bin)} || {M, _, Bin} <- Back]),
@@ -175,11 +188,12 @@ remember_closures(Back) ->
 
 closures(M, Bin) ->
     {ok, {M, Md5}} = beam_lib:md5(Bin),
+    Least = case list_to_integer(erlang:system_info(otp_release)) >= 26 of true -> 1; false -> 0 end,
     case beam_lib:chunks(Bin, ["FunT"], [allow_missing_chunks]) of
         {ok, {_, [{_, <<_:32, Entries/binary>>}]}} ->
             [{M, Arity - Free, Md5, Index, Index, OldUniq}
              || <<_Name:32, Arity:32, _Label:32, Index:32, Free:32, OldUniq:32>> <= Entries,
-                Free > 0];
+                Free >= Least];
         _ -> []
     end.
 
