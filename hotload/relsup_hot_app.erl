@@ -67,7 +67,8 @@ app_env({application, _, Keys}) ->
     proplists:get_value(env, Keys, []).
 
 %% [{App, [Key], Listens}]: whose files say something else about its environment. Values are not
-%% told, they may be secrets. Listens: its callback module has a config_change/3.
+%% told, they may be secrets. Listens: its callback module has a config_change/3. Where mix keeps what
+%% to evaluate at boot names a folder of its release, and so always differs.
 changes(#{specs := Specs, conf := New, old_conf := Old, old_envs := OldEnvs}) ->
     Files = fun(App, Envs, Conf) ->
                     lists:sort(merge(proplists:get_value(App, Envs, []),
@@ -78,7 +79,8 @@ changes(#{specs := Specs, conf := New, old_conf := Old, old_envs := OldEnvs}) ->
     [{App, Keys, listens(App)}
      || App <- Apps,
         Before <- [Files(App, OldEnvs, Old)], After <- [Files(App, NewEnvs, New)],
-        Keys <- [lists:usort([K || {K, _} <- (Before -- After) ++ (After -- Before)])],
+        Keys <- [lists:usort([K || {K, _} <- (Before -- After) ++ (After -- Before),
+                                   {App, K} =/= {elixir, config_provider_init}])],
         Keys =/= []].
 
 listens(App) ->

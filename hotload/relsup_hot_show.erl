@@ -46,12 +46,15 @@ modules(#{modules := Mods}, #{load := Load} = Code, #{stages := Stages}) ->
     Order = relsup_hot_code:order(maps:values(Load)),
     By = maps:from_list([{M, I} || {modules, Is} <- Stages, I = #{m := M} <- Is]),
     Apps = maps:from_list([{M, App} || {App, M, _, _, _} <- Mods]),
-    Lines = [text("~ts ~ts (~ts)~ts", [verb(M, Code), M, maps:get(M, Apps, '?'), how(M, By)])
+    Lines = [text("~ts ~ts (~ts)~ts", [verb(M, Code), M, home(maps:get(M, Apps, '?')), how(M, By)])
              || M <- Order ++ maps:get(removed, Code)],
     case maps:get(asleep, Code) of
         [] -> Lines;
         Asleep -> Lines ++ [text("~b changed modules are not loaded and need nothing", [length(Asleep)])]
     end.
+
+home('') -> "consolidated protocol";
+home(App) -> App.
 
 verb(M, #{added := Added, removed := Removed}) ->
     case {lists:member(M, Added), lists:member(M, Removed)} of

@@ -30,9 +30,10 @@ text(Fmt, Args) ->
                                      false -> Chars
                                  end).
 
-%% Without the stack that comes with it.
+%% Without the stack that comes with it; of an exception of Elixir its name and its message.
 why({'EXIT', Why}) -> why(Why);
-why({Why, [{_, _, _, _} | _]}) -> Why;
+why({Why, [{_, _, _, _} | _]}) -> why(Why);
+why(#{'__exception__' := true, '__struct__' := Name, message := Message}) -> {Name, Message};
 why(Why) -> Why.
 
 who(P, Procs) ->
