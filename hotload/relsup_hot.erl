@@ -252,7 +252,9 @@ commit(S = #{code := Code, apps := Apps}, commit) ->
     step(committed),
     relsup_hot_pause:forget(maps:get(procs, S, [])),
     Gone = [{App, Ebin} || {App, _, <<>>, Ebin, _, _} <- lists:reverse(Apps)],
-    quietly([fun() -> relsup_hot_sup:remove(C) end || C <- maps:get(children, S, [])]
+    Types = [{App, Type} || {App, _, New, _, _, Type} <- Apps, New =/= <<>>],
+    quietly([fun() -> relsup_hot_app:become(Types) end]
+            ++ [fun() -> relsup_hot_sup:remove(C) end || C <- maps:get(children, S, [])]
             ++ [fun() -> relsup_hot_app:unload(App) end || {App, _} <- Gone]
             ++ [fun() -> relsup_hot_code:delete(maps:get(removed, Code)) end,
                 fun() -> relsup_hot_code:del_paths([Ebin || {_, Ebin} <- Gone]) end,

@@ -4,7 +4,7 @@
 -module(relsup_hot_app).
 
 -export([check/1, read/1, changes/1, save/1, change/1, undo/1, config_change/1]).
--export([load/1, start/2, stop/1, unload/1, specs_of/2]).
+-export([load/1, start/2, become/1, stop/1, unload/1, specs_of/2]).
 
 -import(relsup_hot_text, [refuse/2, fail/2, gather/1, text/2]).
 
@@ -194,14 +194,30 @@ load(App) ->
         {error, Why} -> fail("application ~ts does not load: ~0tp", [App, Why])
     end.
 
+%% A permanent application that does not start takes the VM down, a transient one as well
+%% (application_controller:handle_application_started/3): all start as temporary ones, and become what
+%% they are to be when nothing fails any more.
 start(App, Type) when Type =:= <<"load">>; Type =:= <<"none">> ->
     load(App);
-start(App, Type) ->
-    case application:start(App, binary_to_existing_atom(Type)) of
+start(App, _) ->
+    case application:start(App) of
         ok -> ok;
         {error, {already_started, App}} -> ok;
         {error, Why} -> fail("application ~ts does not start: ~0tp", [App, relsup_hot_text:why(Why)])
     end.
+
+%% [{App, Type}]. There is no call for it; in an internal record of another shape nothing is changed.
+become(Types) ->
+    sys:replace_state(application_controller, fun(S) -> with_types(S, Types) end).
+
+with_types(S, Types) when element(1, S) =:= state, tuple_size(S) =:= 9, is_list(element(7, S)) ->
+    setelement(7, S, [case lists:keyfind(App, 1, Types) of
+                          {_, Type} when Type =/= <<"load">>, Type =/= <<"none">> ->
+                              {App, binary_to_existing_atom(Type)};
+                          _ -> Started
+                      end || Started = {App, _} <- element(7, S)]);
+with_types(S, _) ->
+    S.
 
 stop(App) ->
     case application:stop(App) of

@@ -273,7 +273,9 @@ check_undone(Asked, Until) ->
     end.
 
 %% What an appup had stopped.
-undo_stopped(K) ->
-    [ok = application:ensure_started(App, permanent) || App <- maps:get(stopped_apps, K, [])],
+undo_stopped(K = #{plan := #{apps := Apps}}) ->
+    Types = [{App, Type} || {App, Old, New, _, _, Type} <- Apps, Old =/= <<>>, New =/= <<>>],
+    [ok = relsup_hot_app:start(App, Type) || App <- maps:get(stopped_apps, K, []), {A, Type} <- Types, A =:= App],
+    is_map_key(stopped_apps, K) andalso relsup_hot_app:become(Types),
     [supervisor:restart_child(P, Id) || {P, Id} <- maps:get(stopped, K, [])],
     ok.
