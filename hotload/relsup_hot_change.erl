@@ -19,8 +19,10 @@ vsn(M, Beams) ->
     case Beams of
         #{M := {_, _, Bin}} -> relsup_hot_code:vsn(Bin);
         _ ->
-            try relsup_hot_code:vsn(proplists:get_value(vsn, M:module_info(attributes)))
-            catch error:undef -> undefined
+            %% to call it would load it
+            case erlang:module_loaded(M) of
+                true -> relsup_hot_code:vsn(proplists:get_value(vsn, M:module_info(attributes)));
+                false -> undefined
             end
     end.
 
