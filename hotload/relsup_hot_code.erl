@@ -224,11 +224,8 @@ vsn(Bin) when is_binary(Bin) ->
         {ok, {_, Vsn}} -> vsn(Vsn);
         {error, _, _} -> undefined
     end;
-vsn([Vsn] = List) ->
-    case io_lib:printable_latin1_list(List) of
-        true -> List;
-        false -> Vsn
-    end;
+vsn([Vsn]) when not is_integer(Vsn); Vsn < 32; Vsn > 255 ->
+    Vsn;
 vsn(Vsn) ->
     Vsn.
 
