@@ -251,13 +251,13 @@ commit(S = #{code := Code, apps := Apps}, commit) ->
     note(committed, Result),
     step(committed),
     relsup_hot_pause:forget(maps:get(procs, S, [])),
-    Gone = [{App, Ebin} || {App, _, <<>>, Ebin, _, _} <- lists:reverse(Apps)],
+    Gone = [App || {App, _, <<>>, _, _, _} <- lists:reverse(Apps)],
     Types = [{App, Type} || {App, _, New, _, _, Type} <- Apps, New =/= <<>>],
     quietly([fun() -> relsup_hot_app:become(Types) end]
             ++ [fun() -> relsup_hot_sup:remove(C) end || C <- maps:get(children, S, [])]
-            ++ [fun() -> relsup_hot_app:unload(App) end || {App, _} <- Gone]
+            ++ [fun() -> relsup_hot_app:unload(App) end || App <- Gone]
             ++ [fun() -> relsup_hot_code:delete(maps:get(removed, Code)) end,
-                fun() -> relsup_hot_code:del_paths([Ebin || {_, Ebin} <- Gone]) end,
+                fun() -> relsup_hot_code:del_paths(Gone) end,
                 fun() -> relsup_hot_code:remember_closures(maps:values(maps:get(back, Code))) end]
             ++ [fun() -> relsup_hot_code:purge_after(M, Post) end
                 || {Is, _} <- maps:get(prepared, S), #{m := M, post := Post} <- Is]),

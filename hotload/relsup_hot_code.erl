@@ -297,9 +297,9 @@ add_paths(Ebins) ->
      || Ebin <- Ebins],
     ok.
 
-del_paths(Ebins) ->
-    Ids = [file_id(Ebin) || Ebin <- Ebins],
-    [code:del_path(P) || Ids =/= [], P <- code:get_path(), lists:member(file_id(P), Ids)],
+%% By the names of the applications: one that did not change lately has its path in an older release.
+del_paths(Apps) ->
+    [code:del_path(App) || App <- Apps],
     clear_cache().
 
 move_consolidated(Old, New) when Old =:= <<>>; New =:= <<>> ->
