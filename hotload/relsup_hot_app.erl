@@ -45,8 +45,9 @@ read(#{apps := Apps, old_sys_config := OldFile, new_sys_config := NewFile}) ->
     Old = read_config(OldFile, Conf),
     Changed = [A || A = {_, OldVsn, NewVsn, _, _, _} <- Apps, OldVsn =/= <<>>, NewVsn =/= <<>>],
     OldEnvs = [{App, app_env(read_app(App, OldEbin))} || {App, _, _, OldEbin, _, _} <- Changed],
+    Named = [App || {App, _, _, _, _, _} <- Apps] ++ [kernel, stdlib],
     #{specs => specs_of(Changed, new), conf => New, old_conf => Old, conf_data => Conf,
-      old_envs => OldEnvs,
+      old_envs => OldEnvs, same_envs => same_envs(lists:usort([App || {App, _} <- New ++ Old]) -- Named),
       added => specs_of([A || A = {_, <<>>, _, _, _, _} <- Apps], new),
       removed => [App || {App, _, <<>>, _, _, _} <- Apps]}.
 
@@ -66,10 +67,18 @@ read_app(App, Ebin) ->
 app_env({application, _, Keys}) ->
     proplists:get_value(env, Keys, []).
 
+%% Of applications that do not change; their configuration may, but for kernel and stdlib, which read
+%% it only at boot.
+same_envs(Apps) ->
+    [{App, case code:where_is_file(atom_to_list(App) ++ ".app") of
+               non_existing -> [];
+               File -> app_env(read_app(App, filename:dirname(File)))
+           end} || App <- Apps, application:get_key(App, vsn) =/= undefined].
+
 %% [{App, [Key], Listens}]: whose files say something else about its environment. Values are not
 %% told, they may be secrets. Listens: its callback module has a config_change/3. Where mix keeps what
 %% to evaluate at boot names a folder of its release, and so always differs.
-changes(#{specs := Specs, conf := New, old_conf := Old, old_envs := OldEnvs}) ->
+changes(#{specs := Specs, conf := New, old_conf := Old, old_envs := OldEnvs, same_envs := Same}) ->
     Files = fun(App, Envs, Conf) ->
                     lists:sort(merge(proplists:get_value(App, Envs, []),
                                      proplists:get_value(App, Conf, [])))
@@ -78,7 +87,7 @@ changes(#{specs := Specs, conf := New, old_conf := Old, old_envs := OldEnvs}) ->
     Apps = lists:usort([App || {App, _} <- OldEnvs ++ Old ++ New]),
     [{App, Keys, listens(App)}
      || App <- Apps,
-        Before <- [Files(App, OldEnvs, Old)], After <- [Files(App, NewEnvs, New)],
+        Before <- [Files(App, Same ++ OldEnvs, Old)], After <- [Files(App, Same ++ NewEnvs, New)],
         Keys <- [lists:usort([K || {K, _} <- (Before -- After) ++ (After -- Before),
                                    {App, K} =/= {elixir, config_provider_init}])],
         Keys =/= []].
@@ -128,31 +137,25 @@ config_entry(Entry, File, _) ->
 merge(Env, Over) ->
     lists:foldl(fun({K, V}, Acc) -> lists:keystore(K, 1, Acc, {K, V}) end, Env, Over).
 
-save(#{specs := Specs, conf_data := Conf} = Meta) ->
+save(#{specs := Specs, conf_data := Conf, same_envs := Same}) ->
     Keys = [{application, App, element(2, application:get_all_key(App))}
             || {application, App, _} <- Specs],
-    Envs = [{App, application:get_all_env(App)} || App <- configured(Meta)],
+    Envs = [{App, application:get_all_env(App)}
+            || App <- [App || {application, App, _} <- Specs] ++ [App || {App, _} <- Same]],
     {Keys, Conf, Envs, code:get_path()}.
-
-%% Every application whose environment may change, but for those that read it only at boot.
-configured(#{specs := Specs, conf := New, old_conf := Old}) ->
-    Apps = [App || {application, App, _} <- Specs] ++ [App || {App, _} <- New ++ Old],
-    [App || App <- lists:usort(Apps), App =/= kernel, App =/= stdlib,
-            application:get_key(App, vsn) =/= undefined].
 
 %% change_application_data resets the environment of an application to that of its files: what was
 %% put at run time (by config/runtime.exs, a provider, or the application) would be lost. It is what
 %% differs from the files of the old release, and is put again.
-change(Meta = #{specs := Specs, conf := New, old_conf := Old, old_envs := OldEnvs}) ->
-    Live = [{App, live(App, merge(Env, proplists:get_value(App, Old, [])))} || {App, Env} <- OldEnvs],
+change(#{specs := Specs, conf := New, old_conf := Old, old_envs := OldEnvs, same_envs := Same}) ->
+    With = fun(App, Env, Conf) -> merge(Env, proplists:get_value(App, Conf, [])) end,
+    Live = [{App, live(App, With(App, Env, Old))} || {App, Env} <- OldEnvs],
     ok = application_controller:change_application_data(Specs, New),
     [begin
          [application:set_env(App, K, V) || {K, V} <- Put],
          [application:unset_env(App, K) || K <- Gone]
      end || {App, {Put, Gone}} <- Live],
-    Named = [App || {application, App, _} <- Specs],
-    [change_env(App, proplists:get_value(App, Old, []), proplists:get_value(App, New, []))
-     || App <- configured(Meta), not lists:member(App, Named)],
+    [change_env(App, With(App, Env, Old), With(App, Env, New)) || {App, Env} <- Same],
     ok.
 
 live(App, Files) ->
