@@ -76,20 +76,15 @@ scope(#{apps := Apps, modules := Mods, hints := Hints}, #{olds := Olds, removed 
       touched => Stay([M || {M, _} <- Olds]), going => Stay(Removed), leaving => Leaving,
       hints => Hints}.
 
-%% Who has callbacks that go must be a child that goes too, and only a supervisor that changes can
-%% say so.
+%% Who has callbacks that go must be a child that goes too, or run below one, and only a supervisor that
+%% changes can say so.
 check_going(#{going := Going, procs := Procs}) ->
     Sups = maps:from_list([{P, true} || {P, supervisor, _} <- Procs]),
-    Parent = fun(P) ->
-                     {_, Dict} = process_info(P, dictionary),
-                     [relsup_hot_find:to_pid(A) || A <- lists:sublist(
-                                                     proplists:get_value('$ancestors', Dict, []), 1)]
-             end,
     gather([fun() ->
                     refuse("~ts runs module ~ts, which the new release does not have: use --swap",
                            [names([P]), M])
             end || {P, M} <- Going, is_process_alive(P),
-                   not lists:any(fun(Sup) -> is_map_key(Sup, Sups) end, Parent(P))]).
+                   not lists:any(fun(Sup) -> is_map_key(Sup, Sups) end, relsup_hot_find:ancestors(P))]).
 
 %%% From here on things are touched
 
@@ -105,6 +100,7 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known}, ms
                     Plan#{known => Known, prepared => Prepared, sups => Sups, moved => false,
                           pause => 0, stopped => []},
                     with_modules(maps:get(stages, Script))),
+    check_ending(S),
     start_new(S, maps:get(starts, Script)),
     step(started),
     relsup_hot_app:config_change(maps:get(env_before, S)),
@@ -187,7 +183,6 @@ in_pause(Instrs, Procs, S = #{code := Code, meta := Meta, scope := Scope, known 
     S1 = case Moved of true -> S; false -> change_meta(Meta, S) end,
     Sups = [I || I = #{pid := P} <- maps:get(sups, S1), lists:keymember(P, 1, Procs)],
     Children = relsup_hot_sup:compare(Sups, Until),
-    check_ending(S1, Children, Procs),
     note(new_children, relsup_hot_sup:added(Children ++ maps:get(children, S1, []))),
     relsup_hot_change:behind(Procs, Instrs, S1),
     S1#{children => Children ++ maps:get(children, S1, [])}.
@@ -201,10 +196,11 @@ change_meta(Meta, S) ->
     relsup_hot_app:change(Meta),
     S#{moved := true, env_before => Env}.
 
-check_ending(#{found := #{going := Going}}, Children, Procs) ->
-    Sups = [P || {P, supervisor, _} <- Procs],
-    Ending = [P || #{ending := Ps} <- Children, P <- Ps],
-    case [P || {P, _} <- Going, is_process_alive(P), Sups =/= [], not lists:member(P, Ending)] of
+%% When all the supervisors that change have said it.
+check_ending(S = #{found := #{going := Going}}) ->
+    Ending = [P || #{ending := Ps} <- maps:get(children, S, []), P <- Ps],
+    Ends = fun(P) -> lists:any(fun(A) -> lists:member(A, Ending) end, [P | relsup_hot_find:ancestors(P)]) end,
+    case [P || {P, _} <- Going, is_process_alive(P), not Ends(P)] of
         [] -> ok;
         Ps -> fail("~ts runs a module that the new release does not have, and is no child that goes: "
                    "use --swap", [names(Ps)])

@@ -11,7 +11,7 @@
 %% it starts no child meanwhile.
 -module(relsup_hot_find).
 
--export([find/2, born/3, kind/1, users/1, to_pid/1, is_sup/1]).
+-export([find/2, born/3, kind/1, users/1, ancestors/1, is_sup/1]).
 
 -import(relsup_hot_text, [refuse/2, names/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
@@ -233,6 +233,13 @@ by_children(Unknown, #{updated := Updated}, Ms) ->
 %% `$initial_call` tell the callback module. That of an Agent tells where its function is from.
 callbacks(Child, {M, _, _}) -> [Child | [M || kind(Child) =:= gen_server]];
 callbacks(Child, _) -> [Child].
+
+%% The nearest one first.
+ancestors(P) ->
+    case process_info(P, dictionary) of
+        {_, Dict} -> [to_pid(A) || A <- proplists:get_value('$ancestors', Dict, [])];
+        undefined -> []
+    end.
 
 to_pid(P) when is_pid(P) -> P;
 to_pid(Name) -> whereis(Name).
