@@ -149,6 +149,8 @@ drain(Text, K = #{mon := Mon}) ->
 
 over({done, Result}, _) ->
     done(Result);
+over({refused, [Why | _]}, K = #{began := _}) ->
+    over({failed, Why}, K);
 over({refused, Why}, _) ->
     done({refused, 0, 0, 0, refused_text(Why), [{forbidden, Why}]});
 over(_, K = #{committed := Result}) ->
