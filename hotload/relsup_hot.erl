@@ -95,6 +95,7 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known}, ms
     Sups = relsup_hot_sup:look(Procs, now_ms() + Ms),
     note(began, now_us()),
     step(began),
+    Env = application_controller:prep_config_change(),
     [apply(M, F, A) || {M, F, A} <- maps:get(before, Script)],
     S = lists:foldl(fun stage/2,
                     Plan#{known => Known, prepared => Prepared, sups => Sups, moved => false,
@@ -103,7 +104,7 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known}, ms
     check_ending(S),
     start_new(S, maps:get(starts, Script)),
     step(started),
-    relsup_hot_app:config_change(maps:get(env_before, S)),
+    relsup_hot_app:config_change(Env),
     commit(S, verdict_of(S)).
 
 %% Versions, paths and configuration change in the pause of the first modules; if there are none they
@@ -192,9 +193,8 @@ move_paths(Meta, S) ->
     relsup_hot_code:move_paths(S).
 
 change_meta(Meta, S) ->
-    Env = application_controller:prep_config_change(),
     relsup_hot_app:change(Meta),
-    S#{moved := true, env_before => Env}.
+    S#{moved := true}.
 
 %% When all the supervisors that change have said it.
 check_ending(S = #{found := #{going := Going}}) ->
