@@ -99,10 +99,10 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known}, ms
     [apply(M, F, A) || {M, F, A} <- maps:get(before, Script)],
     S = lists:foldl(fun stage/2,
                     Plan#{known => Known, prepared => Prepared, sups => Sups, moved => false,
-                          pause => 0, stopped => []},
+                          starts => maps:get(starts, Script), pause => 0, stopped => []},
                     with_modules(maps:get(stages, Script))),
     check_ending(S),
-    start_new(S, maps:get(starts, Script)),
+    start_new(S, maps:get(apps, S)),
     step(started),
     relsup_hot_app:config_change(Env),
     commit(S, verdict_of(S)).
@@ -134,6 +134,9 @@ stage({apply, {M, F, A}}, S) ->
     try apply(M, F, A) of _ -> S
     catch _:Why -> fail("~ts:~ts/~b of the appup failed: ~0tp", [M, F, length(A), Why])
     end;
+stage({ready, App}, S = #{apps := Apps}) ->
+    start_new(S, lists:takewhile(fun(A) -> element(1, A) =/= App end, Apps)),
+    S;
 stage({stop_app, App}, S) ->
     note(stopped_apps, [App]),
     relsup_hot_app:stop(App),
@@ -208,10 +211,10 @@ check_ending(S = #{found := #{going := Going}}) ->
 
 %% In the order in which the applications start: a new one, or the new children of a changed one. A
 %% supervisor may run in the tree of an application that does not change.
-start_new(S = #{apps := Apps}, Starts) ->
+start_new(S = #{apps := All, starts := Starts}, Apps) ->
     Children = [{App, C} || C = #{pid := P} <- lists:reverse(maps:get(children, S, [])),
                             App <- [application:get_application(P)]],
-    Changed = [{ok, App} || {App, _, _, _, _, _} <- Apps],
+    Changed = [{ok, App} || {App, _, _, _, _, _} <- All],
     [start_children(C) || {App, C} <- Children, not lists:member(App, Changed)],
     [case Old of
          <<>> -> lists:member(App, Starts) andalso start_added(App, Type);

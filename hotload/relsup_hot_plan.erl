@@ -6,6 +6,7 @@
 %% A stage is one of
 %%   {modules, [Instr]}                suspended together, loaded together, changed, resumed
 %%   {apply, {M, F, A}}
+%%   {ready, App}                      what starts ahead of the application has to be there
 %%   {stop_app, App} {start_app, App}  of restart_application
 %%   {add_app, App, Type}
 %%   {stop, [M]} {start, [M]}          the supervised processes of these modules
@@ -28,9 +29,9 @@ make(Input = #{modules := Mods, apps := Apps}, Code) ->
     Followed = maps:from_list([{App, Dir} || {App, {Dir, _}} <- Scripts, Dir =/= derive]),
     Derived = [derived(M, Input, Code) || {App, M, _, _, _} <- Mods,
                                           not is_map_key(App, Followed), is_live(M, Code)],
-    {Befores, Afters} = lists:unzip([items(App, Dir, Script, Input)
-                                     || {App, {Dir, Script}} <- Scripts, Dir =/= derive]),
-    Stages = stages(splice(Derived, lists:append(Afters))),
+    Own = [S || S = {_, {Dir, _}} <- Scripts, Dir =/= derive],
+    {Befores, Afters} = lists:unzip([items(App, Dir, Script, Input) || {App, {Dir, Script}} <- Own]),
+    Stages = stages(splice(Derived, [I || {{App, _}, Is} <- lists:zip(Own, Afters), I <- ready(App, Is)])),
     #{before => lists:append(Befores), stages => Stages,
       starts => [App || {App, <<>>, _, _, _, _} <- Apps,
                         not lists:any(fun(S) -> is_added(App, S) end, Stages)],
@@ -57,6 +58,16 @@ derived(M, #{down := Down}, #{added := Added, removed := Removed}) ->
 instr(M, How, Dir) ->
     #{m => M, how => How, change => soft, static => false, dir => Dir, pre => brutal_purge,
       post => brutal_purge, timeout => default}.
+
+%% What an appup does with running processes is written as if new applications were there already: a
+%% relup starts them first (systools_relup:prepend_add_app_scripts/4). Here that is behind the modules
+%% of what is derived.
+ready(App, Items) ->
+    {Ahead, Rest} = lists:splitwith(fun(Item) -> element(1, Item) =:= apply end, Items),
+    case lists:splitwith(fun(Item) -> element(1, Item) =:= module end, Rest) of
+        {_, []} -> Items;
+        {Modules, More} -> Ahead ++ Modules ++ [{ready, App} | More]
+    end.
 
 %% What is derived is done together with the first modules that an appup names.
 splice([], Items) ->

@@ -19,7 +19,7 @@ sections(Plan, Code, Script, Meta, Found) ->
                {supervisors, supervisors(Found)},
                {configuration, configuration(Meta)},
                {steps, [step(Stage) || Stage <- [{apply, MFA} || MFA <- maps:get(before, Script)]
-                                           ++ maps:get(stages, Script), element(1, Stage) =/= modules]},
+                                           ++ maps:get(stages, Script), not lists:member(element(1, Stage), [modules, ready])]},
                {notes, maps:get(notes, Script) ++ notes(Plan)},
                {harm, harm(Plan, Script, Found)}]].
 
