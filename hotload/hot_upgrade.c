@@ -66,14 +66,14 @@ static void put_hints(ei_x_buff *x, const struct hot_plan *plan)
     hot_put_nil(x);
 }
 
-/* [Client, Mode, {Mods, Apps, Files, Hints, Down, Times}] */
+/* [Client, Mode, {Mods, Apps, Files, Hints, Down, Harm, Times}] */
 static void put_args(ei_x_buff *x, struct hot_node *node, const struct hot_plan *plan,
                      const char *mode)
 {
     hot_put_list(x, 3);
     hot_put_pid(x, ei_self(&node->ec));
     hot_put_atom(x, mode);
-    hot_put_tuple(x, 6);
+    hot_put_tuple(x, 7);
     put_modules(x, plan);
     put_apps(x, plan);
     hot_put_tuple(x, 4);
@@ -82,7 +82,12 @@ static void put_args(ei_x_buff *x, struct hot_node *node, const struct hot_plan 
     put_path(x, plan->old_consolidated);
     put_path(x, plan->new_consolidated);
     put_hints(x, plan);
-    hot_put_atom(x, plan->down ? "true" : "false");
+    hot_put_atom(x, !plan->down ? "false" : plan->booted ? "booted" : "true");
+    if (plan->harm) {
+        hot_put_list(x, 1);
+        hot_put_text(x, plan->harm);
+    }
+    hot_put_nil(x);
     hot_put_tuple(x, 3);
     hot_put_int(x, plan->suspend_ms);
     hot_put_int(x, plan->timeout_ms);

@@ -43,7 +43,9 @@ struct hot_plan {
     size_t app_n;
     const struct hot_hint *hints;
     size_t hint_n;
-    bool down; /* back to an earlier release: code_change({down, Vsn}, ...) */
+    bool down;        /* back to an earlier release: code_change({down, Vsn}, ...) */
+    bool booted;      /* and it is the one that the VM was started with */
+    const char *harm; /* what else speaks for a swap, one line; or NULL */
     /* Absolute paths of the sys.config of the release that runs and of the new one, or NULL. What
      * the environment has beyond the old one was put at run time, and stays. */
     const char *old_sys_config, *new_sys_config;

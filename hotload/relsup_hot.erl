@@ -17,15 +17,17 @@
 %% Apps   [{App, OldVsn, NewVsn, OldEbin, NewEbin, StartType}] in the order in which they start
 %% Files  {OldSysConfig, NewSysConfig, OldConsolidated, NewConsolidated}
 %% Hints  [{Name or module of `$initial_call`, callback module}]
-%% Down   is it the way back to an earlier release?
+%% Down   false, or the way back: true, or booted, to the release that the VM was started with
+%% Harm   [Text]: what else speaks for a swap
 %% Times  {SuspendMs, TimeoutMs, VerdictMs}; VerdictMs 0: it is good when it is done
 %% All paths and versions are binaries, <<>> where there is none.
 %% Returns a result (relsup_hot_keeper).
-run(Client, Mode, {Mods, Apps, {OldConfig, NewConfig, OldCons, NewCons}, Hints, Down,
+run(Client, Mode, {Mods, Apps, {OldConfig, NewConfig, OldCons, NewCons}, Hints, Down, Harm,
                    {SuspendMs, TimeoutMs, VerdictMs}}) ->
     Plan = #{modules => Mods, apps => Apps, old_sys_config => OldConfig,
              new_sys_config => NewConfig, old_consolidated => OldCons,
-             new_consolidated => NewCons, hints => maps:from_list(Hints), down => Down,
+             new_consolidated => NewCons, hints => maps:from_list(Hints), down => Down =/= false,
+             booted => Down =:= booted, harm => Harm,
              suspend_ms => SuspendMs, timeout_ms => TimeoutMs, verdict_ms => VerdictMs},
     relsup_hot_keeper:run(Client, Plan, fun() -> work(Mode, Plan) end).
 

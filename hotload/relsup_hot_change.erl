@@ -60,6 +60,7 @@ can(supervisor, _) -> true;
 can(gen_statem, M) -> erlang:function_exported(M, code_change, 4);
 can(special, M) -> erlang:function_exported(M, system_code_change, 4);
 can(starter, _) -> false;
+can(held, _) -> false;
 can(_, M) -> erlang:function_exported(M, code_change, 3).
 
 %% Only system_code_change makes a gen_statem read its callback mode, from the code that is loaded.

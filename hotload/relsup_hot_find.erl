@@ -7,7 +7,7 @@
 %%   hints    #{Name or module of `$initial_call` => callback module}, from relsup.json
 %%
 %% A proc is {Pid, Kind, [Module]}; Kind is gen_server, gen_statem, gen_event (one module a handler),
-%% supervisor, special (proc_lib and sys), or starter: a supervisor that is only held still, so that
+%% supervisor, special (proc_lib and sys), held (it keeps its state), or starter: a supervisor that is only held still, so that
 %% it starts no child meanwhile.
 -module(relsup_hot_find).
 
@@ -224,10 +224,20 @@ by_children([], _, _) ->
 by_children(Unknown, #{updated := Updated}, Ms) ->
     Sups = lists:usort([P || {_, _, _, [Parent | _]} <- Unknown, P <- [to_pid(Parent)], is_sup(P)]),
     Asked = maps:from_list([{P, {Kind, Initial}} || {P, Kind, Initial, _} <- Unknown]),
-    [{P, Kind, [M]}
+    [{P, by_library(Kind, Initial), [M]}
      || {_, Children} <- each(Sups, fun supervisor:which_children/1, Ms),
         {_, P, _, [Child]} <- Children, is_map_key(P, Asked), {Kind, Initial} <- [maps:get(P, Asked)],
         M <- lists:sublist([M || M <- callbacks(Child, Initial), is_map_key(M, Updated)], 1)].
+
+%% It is the library's code_change that is called; without one the process is held, and keeps its
+%% state.
+by_library(gen_server, {L, init, 1}) ->
+    case erlang:function_exported(L, code_change, 3) of
+        true -> gen_server;
+        false -> held
+    end;
+by_library(Kind, _) ->
+    Kind.
 
 %% Phoenix.LiveView has it the other way round: the child is the library's, and the library makes
 %% `$initial_call` tell the callback module. That of an Agent tells where its function is from.

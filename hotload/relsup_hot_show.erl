@@ -107,6 +107,9 @@ notes(Plan) ->
     [text("~ts: start/2 is not run again, so children that it lists for its supervisor stay as they are",
           [M]) || M <- changed_starts(Plan)].
 
+%% What it was started with is just that list.
+changed_starts(#{booted := true}) ->
+    [];
 changed_starts(#{apps := Apps, modules := Mods}) ->
     [M || {App, Old, New, _, _, _} <- Apps, Old =/= <<>>, New =/= <<>>,
           {ok, {M, _}} <- [application:get_key(App, mod)],
@@ -124,8 +127,8 @@ is_default(App) ->
         _ -> false
     end.
 
-harm(Plan, #{stages := Stages}, #{frozen := Frozen}) ->
-    [text("~ts changed, and children that its start/2 lists are not compared", [M])
+harm(Plan = #{harm := Others}, #{stages := Stages}, #{frozen := Frozen}) ->
+    Others ++ [text("~ts changed, and children that its start/2 lists are not compared", [M])
      || M <- changed_starts(Plan)]
         ++ [text("the children of ~ts cannot be compared", [name(P)]) || P <- Frozen]
         ++ [text("its appup restarts application ~ts", [App]) || {stop_app, App} <- Stages]

@@ -19,6 +19,7 @@ static void on_change(uv_work_t *work)
                               .check = s->ask.dry_run,
                               .automatic = s->ask.automatic,
                               .down = s->ask.down,
+                              .booted = s->ask.booted,
                               .suspend_ms = (int)s->ask.suspend_ms,
                               .prove_ms =
                                   (int)(s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms)};
@@ -95,6 +96,7 @@ void sup_change_code(struct sup *s)
         sup_post(s, SWAP_REFUSED);
         return;
     }
+    s->ask.booted = !strcmp(s->active->chain[0], s->ask.dir);
     s->job_contact = hot_contact_copy(&s->active->contact);
     s->job_busy = true;
     uv_queue_work(&s->loop, &s->job, on_change, on_changed);

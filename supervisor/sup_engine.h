@@ -29,7 +29,7 @@ struct sup_ask {
     char *release;       /* tarball to bring in; NULL: `dir` is there already */
     char *dir, *from;    /* folders in releases/ */
     bool hot, automatic; /* automatic: hot where it harms no process, else by a swap */
-    bool down;           /* back to an earlier release */
+    bool down, booted;   /* back to an earlier release; to that which its VM booted */
     bool dry_run, added; /* added: `dir` came in with this and goes if it fails */
     bool hold;           /* wait for a person before the cutover */
     bool cut_over;       /* the candidate has got all connections, for a while at least */

@@ -12,6 +12,7 @@
 #include "swap/swap_listen.h"
 
 enum { CONNECT_MS = 5000, SUSPEND_MS = 5000, HOT_MS = 60000, PROVE_MS = 60000, SOON_MS = 1 };
+enum { RUNTIME_MAX = 1 << 20 };
 
 /* Two releases side by side, and what differs. */
 struct diff {
@@ -162,6 +163,26 @@ static char *sys_config(const struct pkg_release *r)
     return NULL;
 }
 
+/* "" where there is none. */
+static char *read_runtime(const struct pkg_release *r)
+{
+    rel_autofree char *path = rel_strf("%s/runtime.exs", r->vsn_dir);
+    struct rel_err unread = {0};
+    char *text = NULL;
+    size_t len;
+
+    if (rel_read_file(AT_FDCWD, path, RUNTIME_MAX, &text, &len, &unread) < 0)
+        return rel_xstrdup("");
+    return text;
+}
+
+static bool runtime_differs(const struct pkg_release *old, const struct pkg_release *new)
+{
+    rel_autofree char *x = read_runtime(old), *y = read_runtime(new);
+
+    return strcmp(x, y) != 0;
+}
+
 /* Whether what was changed is good: the probes of a candidate, on the peer that now is one. */
 struct trial {
     struct sup_place place;
@@ -274,6 +295,11 @@ int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report, struct
                                 .hints = hints,
                                 .hint_n = job->config ? job->config->callback_n : 0,
                                 .down = job->down,
+                                .booted = job->booted,
+                                .harm = runtime_differs(d.old, d.new)
+                                            ? "config/runtime.exs differs, and a hot upgrade does "
+                                              "not evaluate it"
+                                            : NULL,
                                 .old_sys_config = old_config = sys_config(d.old),
                                 .new_sys_config = new_config = sys_config(d.new),
                                 .old_consolidated = d.old->consolidated,

@@ -17,7 +17,7 @@ struct sup_hot_job {
     const char *home;                /* of the probes; NULL: there is none */
     bool check;                      /* only look whether it could be done */
     bool automatic;                  /* rather not at all than with harm to a process */
-    bool down;                       /* back to an earlier release */
+    bool down, booted;               /* of hot_plan */
     int suspend_ms;                  /* of hot_plan; 0: 5 s */
     int prove_ms;                    /* of hot_plan; 0: 60 s */
 };

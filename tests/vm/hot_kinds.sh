@@ -189,7 +189,7 @@ assert_eq "$(of 2 handle_event_function)" "$(states)"
 ask 'begin
     [spawn(fun() -> (fun L() -> catch gen_server:call(P, get, 5000), L() end)() end) || P <- [hx_server, hx_leaf, hx_simple1], _ <- [1,2,3]],
     register(births, spawn(fun() -> (fun L(I) -> N = list_to_atom("hx_born" ++ integer_to_list(I)),
-        supervisor:start_child(hx_simple, [N]), receive stop -> ok after 0 -> L(I + 1) end end)(1) end)), ok end' >"$WORK/out"
+        supervisor:start_child(hx_simple, [N]), receive stop -> ok after 1 -> L(I + 1) end end)(1) end)), ok end' >"$WORK/out"
 assert_exit 0 relsup rollback --hot
 ask 'births ! stop' >"$WORK/out"
 assert_eq "[{1,init}]" "$(ask 'lists:usort([gen_server:call(P, get) || {_, P, _, _} <- supervisor:which_children(hx_simple)])')"
