@@ -101,7 +101,8 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known}, ms
     [apply(M, F, A) || {M, F, A} <- maps:get(before, Script)],
     S = lists:foldl(fun stage/2,
                     Plan#{known => Known, prepared => Prepared, sups => Sups, moved => false,
-                          starts => maps:get(starts, Script), pause => 0, stopped => []},
+                          starts => maps:get(starts, Script), pause => 0,
+                          types => [{App, T} || {add_app, App, T} <- maps:get(stages, Script)], stopped => []},
                     with_modules(maps:get(stages, Script))),
     check_ending(S),
     start_new(S, maps:get(apps, S)),
@@ -253,7 +254,7 @@ commit(S = #{code := Code, apps := Apps}, commit) ->
     step(committed),
     relsup_hot_pause:forget(maps:get(procs, S, [])),
     Gone = [App || {App, _, <<>>, _, _, _} <- lists:reverse(Apps)],
-    Types = [{App, Type} || {App, _, New, _, _, Type} <- Apps, New =/= <<>>],
+    Types = maps:get(types, S) ++ [{App, Type} || {App, _, New, _, _, Type} <- Apps, New =/= <<>>],
     quietly([fun() -> relsup_hot_app:become(Types) end]
             ++ [fun() -> relsup_hot_sup:remove(C) end || C <- maps:get(children, S, [])]
             ++ [fun() -> relsup_hot_app:unload(App) end || App <- Gone]
