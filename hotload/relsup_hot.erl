@@ -47,7 +47,7 @@ work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms}) ->
     Brutal = [M || #{m := M, pre := brutal_purge} <- Instrs],
     relsup_hot_code:check_old(Mode, [M || {M, _} <- maps:get(olds, Code)] -- Brutal),
     Found = relsup_hot_find:find(Scope, Ms),
-    check_going(Found),
+    takes_out(Script) orelse check_going(Found),
     Prepared = [{Is, relsup_hot_code:prepare(to_load(Is, Code))}
                 || {modules, Is} <- maps:get(stages, Script)],
     step(checked),
@@ -87,6 +87,10 @@ check_going(#{going := Going, procs := Procs}) ->
                            [names([P]), M])
             end || {P, M} <- Going, is_process_alive(P),
                    not lists:any(fun(Sup) -> is_map_key(Sup, Sups) end, relsup_hot_find:ancestors(P))]).
+
+%% An appup may end them, or take a handler out of its event manager.
+takes_out(#{before := Before, stages := Stages}) ->
+    Before =/= [] orelse lists:any(fun(S) -> lists:member(element(1, S), [apply, stop]) end, Stages).
 
 %%% From here on things are touched
 
@@ -202,11 +206,11 @@ change_meta(Meta, S) ->
     relsup_hot_app:change(Meta),
     S#{moved := true}.
 
-%% When all the supervisors that change have said it.
-check_ending(S = #{found := #{going := Going}}) ->
+%% When all the supervisors that change have said it, and the appups are done.
+check_ending(S = #{found := #{going := Going}, ms := Ms}) ->
     Ending = [P || #{ending := Ps} <- maps:get(children, S, []), P <- Ps],
     Ends = fun(P) -> lists:any(fun(A) -> lists:member(A, Ending) end, [P | relsup_hot_find:ancestors(P)]) end,
-    case [P || {P, _} <- Going, is_process_alive(P), not Ends(P)] of
+    case [P || {P, M} <- Going, relsup_hot_find:still_runs(P, M, Ms), not Ends(P)] of
         [] -> ok;
         Ps -> fail("~ts runs a module that the new release does not have, and is no child that goes: "
                    "use --swap", [names(Ps)])

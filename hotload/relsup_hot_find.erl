@@ -11,7 +11,7 @@
 %% it starts no child meanwhile.
 -module(relsup_hot_find).
 
--export([find/2, born/3, kind/1, users/1, ancestors/1, is_sup/1]).
+-export([find/2, born/3, kind/1, users/1, ancestors/1, still_runs/3, is_sup/1]).
 
 -import(relsup_hot_text, [refuse/2, names/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
@@ -21,19 +21,21 @@
 find(Scope, Ms) ->
     Pids = processes() -- [self(), get(keeper)],
     Seen = look(Pids, Scope),
-    Found = owners(Seen, Scope, Ms),
+    Managers = managers(Seen, Ms),
+    Found = owners(Seen, Managers, Scope, Ms),
     Owners = table_owners(Found),
     {Frozen, Procs} = lists:partition(fun({P, _, _}) -> is_map_key(P, Owners) end, Found),
     Mine = maps:from_keys([P || {P, _, _} <- Found], true),
-    Going = [{P, M} || {going, P, M} <- Seen],
+    Going = [{P, M} || {going, P, M} <- Seen]
+        ++ [{P, M} || {P, Handlers} <- Managers, M <- Handlers, is_map_key(M, maps:get(going, Scope))],
     stay_out([{P, M} || {inside, P, M} <- Seen, not is_map_key(P, Mine),
                         not lists:keymember(P, 1, Going)],
              Scope, now_ms() + min(Ms, 1000)),
     #{procs => starters(Seen, Mine) ++ Procs, frozen => [P || {P, _, _} <- Frozen], going => Going,
       known => maps:from_keys(Pids, true)}.
 
-owners(Seen, Scope = #{updated := Updated}, Ms) ->
-    [P || {proc, P, _} <- Seen] ++ handlers([P || {events, P} <- Seen], Updated, Ms)
+owners(Seen, Managers, Scope = #{updated := Updated}, Ms) ->
+    [P || {proc, P, _} <- Seen] ++ handlers(Managers, Updated)
         ++ by_specs([X || {unknown, X} <- Seen], Scope, Ms).
 
 %% Who was started since `Known` was.
@@ -45,7 +47,7 @@ born(Scope = #{updated := Updated}, Known, Ms) ->
             erlang:yield(),
             born(Scope, Known, Ms);
         false ->
-            {[P || {proc, P, _} <- Seen] ++ handlers([P || {events, P} <- Seen], Updated, Ms),
+            {[P || {proc, P, _} <- Seen] ++ handlers(managers(Seen, Ms), Updated),
              maps:merge(Known, maps:from_keys(New, true))}
     end.
 
@@ -193,14 +195,28 @@ stay_out(Inside, Scope, Until) ->
         {Still, _} -> timer:sleep(25), stay_out(Still, Scope, Until)
     end.
 
-handlers([], _, _) ->
-    [];
-handlers(Managers, Updated, Ms) ->
-    Answers = each(Managers, fun(P) -> gen_event:which_handlers(P) end, Ms),
-    [{P, gen_event, Ms1} || {P, Handlers} <- Answers,
-                            Ms1 <- [lists:usort([M || H <- Handlers, M <- [handler(H)],
-                                                      is_map_key(M, Updated)])],
-                            Ms1 =/= []].
+%% [{Manager, [Module]}]
+managers(Seen, Ms) ->
+    [{P, lists:usort([handler(H) || H <- Handlers])}
+     || {P, Handlers} <- each([P || {events, P} <- Seen], fun gen_event:which_handlers/1, Ms)].
+
+handlers(Managers, Updated) ->
+    [{P, gen_event, Ms} || {P, Handlers} <- Managers,
+                           Ms <- [[M || M <- Handlers, is_map_key(M, Updated)]], Ms =/= []].
+
+%% Of who was found to go.
+still_runs(P, M, Ms) ->
+    case initial(P) of
+        none -> false;
+        {gen_event, init_it, 6} -> [M1 || {_, Hs} <- managers([{events, P}], Ms), M1 <- Hs, M1 =:= M] =/= [];
+        _ -> true
+    end.
+
+initial(P) ->
+    case process_info(P, dictionary) of
+        {_, Dict} -> proplists:get_value('$initial_call', Dict);
+        undefined -> none
+    end.
 
 handler({M, _}) -> M;
 handler(M) -> M.
@@ -255,11 +271,8 @@ to_pid(P) when is_pid(P) -> P;
 to_pid(Name) -> whereis(Name).
 
 is_sup(P) when is_pid(P), node(P) =:= node() ->
-    case process_info(P, dictionary) of
-        {_, Dict} -> is_tuple(proplists:get_value('$initial_call', Dict, none))
-                         andalso element(1, proplists:get_value('$initial_call', Dict)) =:= supervisor;
-        undefined -> false
-    end;
+    Initial = initial(P),
+    is_tuple(Initial) andalso element(1, Initial) =:= supervisor;
 is_sup(_) -> false.
 
 %% change_code makes a supervisor run its init/1 once more, and a named table cannot be made twice
