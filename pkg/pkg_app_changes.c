@@ -49,8 +49,11 @@ size_t pkg_modules_compare(struct pkg_arena *a, struct pkg_module_set old,
         int c = i == old.n ? 1 : j == new.n ? -1 : strcmp(old.v[i]->module, new.v[j]->module);
 
         if (c || !same_code(old.v[i], new.v[j]))
-            v[n++] = (struct pkg_module_change){.old = c <= 0 ? old.v[i] : NULL,
-                                                .new = c >= 0 ? new.v[j] : NULL};
+            v[n++] = (struct pkg_module_change){
+                .name = c <= 0 ? old.v[i]->module : new.v[j]->module,
+                .old = c <= 0 ? old.v[i] : NULL,
+                .new = c >= 0 ? new.v[j] : NULL,
+            };
         i += c <= 0;
         j += c >= 0;
     }
@@ -58,15 +61,19 @@ size_t pkg_modules_compare(struct pkg_arena *a, struct pkg_module_set old,
     return n;
 }
 
-/* The application, another than ours, that has the module on that side. */
-static const struct pkg_outline_app *home_of(const struct finder *f, const struct pkg_side *side,
-                                             const char *module)
+/* The module on that side in another application than ours, and which one. */
+static const struct pkg_module_facts *find_elsewhere(const struct finder *f,
+                                                     const struct pkg_side *side,
+                                                     const char *module, const char **app)
 {
     for (size_t i = 0; i < side->outline.app_n; i++) {
         const struct pkg_outline_app *other = &side->outline.apps[i];
+        const struct pkg_module_facts *found = pkg_side_module(side, other, module);
 
-        if (strcmp(other->name, f->app) != 0 && pkg_side_module(side, other, module))
-            return other;
+        if (found && strcmp(other->name, f->app) != 0) {
+            *app = other->name;
+            return found;
+        }
     }
     return NULL;
 }
@@ -116,30 +123,25 @@ static void add_changed(struct finder *f, struct pkg_module_change *d)
 /* What comes from another application was loaded before, so it is not new. */
 static void take_new(struct finder *f, struct pkg_module_change *d)
 {
-    const struct pkg_outline_app *from = home_of(f, &f->pair->old, d->new->module);
-
-    if (!from) {
-        add_name(&f->changes->added, d->new->module);
-        return;
-    }
-    d->from = from->name;
-    d->old = pkg_side_module(&f->pair->old, from, d->new->module);
-    if (!same_code(d->old, d->new))
+    d->old = find_elsewhere(f, &f->pair->old, d->name, &d->from);
+    if (!d->old)
+        add_name(&f->changes->added, d->name);
+    else if (!same_code(d->old, d->new))
         add_changed(f, d);
 }
 
 static void take(struct finder *f, struct pkg_module_change *d)
 {
-    const char *name = d->new ? d->new->module : d->old->module;
+    const char *to;
 
     if (!is_listed(f->old_listed, d->old) || !is_listed(f->new_listed, d->new))
-        add_name(&f->changes->unlisted, name);
-    else if (!d->old)
-        take_new(f, d);
-    else if (d->new)
+        add_name(&f->changes->unlisted, d->name);
+    else if (d->old && d->new)
         add_changed(f, d);
-    else if (!home_of(f, &f->pair->new, name))
-        add_name(&f->changes->removed, name);
+    else if (d->new)
+        take_new(f, d);
+    else if (!find_elsewhere(f, &f->pair->new, d->name, &to))
+        add_name(&f->changes->removed, d->name);
 }
 
 int pkg_app_changes_find(struct pkg_arena *a, const struct pkg_pair *pair,

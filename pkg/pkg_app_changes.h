@@ -9,6 +9,7 @@
 
 /* A module that differs: NULL on the side where it is not. */
 struct pkg_module_change {
+    const char *name;
     const struct pkg_module_facts *old, *new;
     const char *from; /* the application that it moved from, or NULL */
 };

@@ -238,7 +238,7 @@ static void take_same(struct maker *m)
                                    pkg_modules_in(m->a, &m->pair->new, dir), &differ);
 
     for (size_t i = 0; i < n; i++)
-        add_word(&names, differ[i].new ? differ[i].new->module : differ[i].old->module);
+        add_word(&names, differ[i].name);
     if (n)
         gap(m, rel_strf("application %s has version %s in both, and other modules (%.200s): give "
                         "it a new version",

@@ -3,21 +3,19 @@
 
 #include <string.h>
 
-/* Behaviours of processes that keep a state: what such a module exports in any case, and the arity
- * of its code_change. What is neither known nor a `sys` process and exports a code_change wants it
- * called all the same (GenStage, a plug-in of some server). */
+/* Behaviours of processes that keep a state: what such a module exports in any case, what converts
+ * the state, and the arities of both. What is neither known nor a `sys` process and exports a
+ * code_change wants it called all the same (GenStage, a plug-in of some server). */
 static const struct role {
-    const char *behaviour, *mark;
-    uint32_t mark_arity;
-    const char *change;
-    uint32_t change_arity;
+    const char *behaviour, *mark, *change;
+    uint32_t mark_arity, change_arity;
 } roles[] = {
-    {"gen_server", "handle_call", 3, "code_change", 3},
-    {"Elixir.GenServer", "handle_call", 3, "code_change", 3},
-    {"gen_event", "handle_event", 2, "code_change", 3},
-    {"gen_statem", "callback_mode", 0, "code_change", 4},
-    {"gen_fsm", "handle_sync_event", 4, "code_change", 4},
-    {NULL, "system_continue", 3, "system_code_change", 4},
+    {"gen_server", "handle_call", "code_change", 3, 3},
+    {"Elixir.GenServer", "handle_call", "code_change", 3, 3},
+    {"gen_event", "handle_event", "code_change", 2, 3},
+    {"gen_statem", "callback_mode", "code_change", 0, 4},
+    {"gen_fsm", "handle_sync_event", "code_change", 4, 4},
+    {NULL, "system_continue", "system_code_change", 3, 4},
 };
 
 static const char *const supervisors[] = {"supervisor", "Elixir.Supervisor",

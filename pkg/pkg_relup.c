@@ -14,8 +14,6 @@
 
 enum { RESULT_MAX = 1 << 20 };
 
-#define SCRIPT "make_relup.script"
-
 struct work {
     const struct pkg_relup_make *make;
     const struct pkg_pair *pair;
@@ -109,7 +107,7 @@ static int lay_out(struct work *w, struct rel_err *e)
         pkg_term_format_file(ups->v[i].term, &text);
         add_text(&es, path, text.p, text.len);
     }
-    add_text(&es, SCRIPT, template_make_relup, TEMPLATE_LEN(make_relup));
+    add_text(&es, "make_relup.script", template_make_relup, TEMPLATE_LEN(make_relup));
     pkg_entries_sort(&es);
     return pkg_entries_write_tree(&es, w->dir, NULL, e);
 }
@@ -133,7 +131,7 @@ static int find_root(struct work *w, char **root, struct rel_err *e)
 /* Flags of whoever calls are not meant for this VM; with its home here it reads no .erlang. */
 #define QUIET_ENV \
     "ERL_AFLAGS=", "ERL_FLAGS=", "ERL_ZFLAGS=", "ERL_LIBS=", "ERL_CRASH_DUMP_SECONDS=0"
-#define EVAL "file:script(\"" SCRIPT "\"), halt(1)."
+#define EVAL "file:script(\"make_relup.script\"), halt(1)."
 
 static int run_vm(struct work *w, const char *const *argv, const char *const *env,
                   struct rel_err *e)
