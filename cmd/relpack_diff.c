@@ -6,6 +6,7 @@
 
 #include "pkg/pkg_diff.h"
 #include "pkg/pkg_pair.h"
+#include "pkg/pkg_plan.h"
 
 extern const struct cmd_verb cmd_relpack_diff;
 
@@ -141,8 +142,27 @@ static void add_ways(struct page *p, const struct pkg_diff *d)
     }
 }
 
+/* Of a hot upgrade, where it is possible. */
+static void add_plan(struct page *p, const struct pkg_lines *plan)
+{
+    size_t n = p->all || plan->n <= LINES ? plan->n : LINES;
+
+    if (!plan->n)
+        return;
+    rel_buf_adds(&p->text,
+                 p->markdown ? "\n**a hot upgrade would**\n\n" : "\na hot upgrade would\n");
+    for (size_t i = 0; i < n; i++) {
+        rel_autofree char *line = shown(p, plan->v[i]);
+
+        rel_buf_addf(&p->text, p->markdown ? "%zu. %s\n" : "  %3zu. %s\n", i + 1, line);
+    }
+    if (n < plan->n)
+        rel_buf_addf(&p->text, "%sand %zu more (--all)\n", p->markdown ? "\n" : "       ",
+                     plan->n - n);
+}
+
 static void make_page(struct page *p, const struct pkg_outline *old, const struct pkg_outline *new,
-                      const struct pkg_diff *d)
+                      const struct pkg_diff *d, const struct pkg_lines *plan)
 {
     rel_autofree char *name = shown(p, new->name), *from = shown(p, old->vsn);
     rel_autofree char *to = shown(p, new->vsn);
@@ -155,6 +175,7 @@ static void make_page(struct page *p, const struct pkg_outline *old, const struc
     for (int section = 0; section < PKG_DIFF_SECTIONS; section++)
         add_section(p, d, (enum pkg_diff_section)section);
     add_ways(p, d);
+    add_plan(p, plan);
 }
 
 static json_t *section_object(const struct pkg_diff *d, enum pkg_diff_section section)
@@ -198,8 +219,15 @@ static json_t *diff_object(const struct pkg_outline *old, const struct pkg_outli
     return doc;
 }
 
+static int make_plan(const struct pkg_pair *pair, const struct pkg_diff *d, struct pkg_lines *plan,
+                     struct rel_err *e)
+{
+    return d->not_hot_n ? 0 : pkg_plan_make(pair, plan, e);
+}
+
 static int run(struct cmd_ctx *ctx, struct rel_err *e)
 {
+    __attribute__((cleanup(pkg_lines_fini))) struct pkg_lines plan = {0};
     struct page page = {.markdown = cmd_has(ctx, "markdown"), .all = cmd_has(ctx, "all")};
     struct rel_progress progress = rel_out_progress(&ctx->out);
     pkg_autopair struct pkg_pair pair = {0};
@@ -212,8 +240,11 @@ static int run(struct cmd_ctx *ctx, struct rel_err *e)
     if (pkg_pair_read(ctx->pos[0], ctx->pos[1], &progress, &pair, e) < 0)
         return -1;
     pkg_diff_make(&pair.old.survey, old, &pair.new.survey, new, &d);
-    make_page(&page, old, new, &d);
+    if (make_plan(&pair, &d, &plan, e) < 0)
+        return -1;
+    make_page(&page, old, new, &d, &plan);
     doc = diff_object(old, new, &d);
+    json_object_set_new(doc, "hot_plan", cmd_json_lines(plan.v, plan.n));
     if (cmd_has(ctx, "exit-code") && d.n)
         ctx->exit_status = 1;
     rel_out_step_end(&ctx->out, true, NULL);

@@ -43,6 +43,7 @@ assert_exit 0 relpack diff "$shop" "$shop2"
 assert_match 'shop  0.1.0 -> 0.2.0' "$(cat out)"
 assert_match '~ shop_counter \(shop\)' "$(cat out)"
 assert_match 'hot +yes' "$(cat out)"
+assert_match '1\. change shop_counter \(shop\): its processes are held, and change their states' "$(cat out)"
 assert_exit 0 relpack diff "$shop" "$shop2" --json
 assert_eq "['shop_counter', 'shop_http'] True True" \
     "$(field out 'str([m["name"] for m in d["modules"]]) + " {} {}".format(d["hot"]["possible"], d["swap"]["possible"])')"
