@@ -49,16 +49,11 @@ groups(Groups, Procs, Requests, Until, Step) ->
 suspend_groups([], _, _, _) ->
     [];
 suspend_groups([Group | Groups], Requests, Until, Step) ->
-    Nobody = ?SYS:nobody(),
-    Asked = [begin
-                 {Ahead, [Last]} = lists:split(length(All) - 1, All),
-                 ?SYS:send([{P, R} || R <- Ahead], Nobody),
-                 {P, Last}
-             end || Proc = {P, _, _} <- Group, All <- [Requests(Proc)]],
-    {Bad, Missing} = ?SYS:ask(Asked, fun(ok) -> true;
-                                        ({error, {callback_failed, _, {throw, saved}}}) -> true;
-                                        (_) -> false
-                                     end, min(Until, now_ms() + Step)),
+    Good = fun(ok) -> true;
+              ({error, {callback_failed, _, {throw, saved}}}) -> true;
+              (_) -> false
+           end,
+    {Bad, Missing} = ?SYS:ask_each(Group, Requests, Good, min(Until, now_ms() + Step)),
     Bad =:= [] orelse
         fail("the state of ~ts cannot be kept: ~0tp", [names([P || {P, _} <- Bad]),
                                                        element(2, hd(Bad))]),

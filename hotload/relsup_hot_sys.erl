@@ -4,7 +4,7 @@
 %% die with its module): nothing is copied, so the size of a state costs nothing.
 -module(relsup_hot_sys).
 
--export([ask/3, post/1, wait/3, send/2, nobody/0, left/1, now_ms/0, now_us/0]).
+-export([ask/3, ask_each/4, post/1, wait/3, send/2, nobody/0, left/1, now_ms/0, now_us/0]).
 -export([save/1, rest/1, proof/1, forget/1, keep_mode/1, rest_mode/1]).
 -export([save_event/1, rest_event/1, forget_event/1]).
 
@@ -16,6 +16,20 @@
 %% while. Returns the wrong answers and who is alive and has not answered.
 ask(Asked, Good, Until) ->
     wait(post(Asked), Good, Until).
+
+%% Several requests a process, of which the last is answered: in one pass, so that a process is woken
+%% up once for all of them.
+ask_each(Procs, Requests, Good, Until) ->
+    Ref = make_ref(),
+    Nobody = nobody(),
+    [push(element(1, Proc), Requests(Proc), Ref, Nobody) || Proc <- Procs],
+    wait({Ref, Procs}, Good, Until).
+
+push(P, [Last], Ref, _) ->
+    system(P, {self(), {Ref, P}}, Last);
+push(P, [Request | Rest], Ref, Nobody) ->
+    system(P, Nobody, Request),
+    push(P, Rest, Ref, Nobody).
 
 post(Asked) ->
     Ref = make_ref(),
@@ -35,8 +49,8 @@ collect(Ref, N, Done, Asked, Bad, Good, Until) ->
                 false -> collect(Ref, N - 1, [P | Done], Asked, [{P, Answer} | Bad], Good, Until)
             end
     after min(20, left(Until)) ->
-            Missing = lists:foldl(fun({P, _}, Acc) -> Acc#{P => maps:get(P, Acc, 0) + 1} end, #{},
-                                  Asked),
+            Count = fun(X, Acc) -> maps:update_with(element(1, X), fun(C) -> C + 1 end, 1, Acc) end,
+            Missing = lists:foldl(Count, #{}, Asked),
             missing(Ref, lists:foldl(fun less/2, Missing, Done), Bad, Good, Until)
     end.
 
