@@ -31,7 +31,7 @@ find(Scope, Ms) ->
     stay_out([{P, M} || {inside, P, M} <- Seen, not is_map_key(P, Mine),
                         not lists:keymember(P, 1, Going)],
              Scope, now_ms() + min(Ms, 1000)),
-    #{procs => starters(Seen, Mine) ++ Procs, frozen => [P || {P, _, _} <- Frozen], going => Going,
+    #{procs => starters(Seen, Found, Mine) ++ Procs, frozen => [P || {P, _, _} <- Frozen], going => Going,
       known => maps:from_keys(Pids, true)}.
 
 owners(Seen, Managers, Scope = #{updated := Updated}, Ms) ->
@@ -300,9 +300,12 @@ answer(P, {Pid, Mon}, Until) ->
             refuse("~ts does not answer: try again, or use --swap", [names([P])])
     end.
 
-starters(Seen, Mine) ->
-    Parents = lists:usort([to_pid(hd(Ps)) || {proc, _, Ps} <- Seen, Ps =/= []]),
-    [{P, starter, []} || P <- Parents, is_sup(P), not is_map_key(P, Mine)].
+%% Of whomever was found, in whatever way.
+starters(Seen, Found, Mine) ->
+    Known = maps:from_list([{P, Ps} || {proc, {P, _, _}, Ps} <- Seen]),
+    Near = [to_pid(A) || {P, _, _} <- Found,
+                         A <- lists:sublist(case Known of #{P := Ps} -> Ps; _ -> ancestors(P) end, 1)],
+    [{P, starter, []} || P <- lists:usort(Near), is_sup(P), not is_map_key(P, Mine)].
 
 users(Ms) ->
     [P || P <- processes(), P =/= self(),
