@@ -8,6 +8,8 @@
 
 -export([run/3, verdict/1]).
 
+-define(WARM_UP_MS, 1000).
+
 -import(relsup_hot_text, [refuse/2, fail/2, gather/1, names/1]).
 -import(relsup_hot_keeper, [note/2]).
 -import(relsup_hot_sys, [now_ms/0, now_us/0]).
@@ -99,6 +101,7 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known}, ms
     [note(Key, maps:get(Key, Code)) || Key <- [olds, added]],
     [note(Key, maps:get(Key, Plan)) || Key <- [scope, vsns]],
     Sups = relsup_hot_sup:look(Procs, now_ms() + Ms),
+    relsup_hot_pause:warm_up(Procs, now_ms() + min(Ms, ?WARM_UP_MS)),
     note(began, now_us()),
     step(began),
     Env = application_controller:prep_config_change(),

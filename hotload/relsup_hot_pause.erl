@@ -3,12 +3,20 @@
 %% resumed. Used by the worker on the way in, and by the keeper on the way back.
 -module(relsup_hot_pause).
 
--export([suspend/2, suspend_born/4, check_born/3, again/2, resume/2, forget/1]).
+-export([warm_up/2, suspend/2, suspend_born/4, check_born/3, again/2, resume/2, forget/1]).
 
 -import(relsup_hot_text, [fail/2, names/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
 
 -define(SYS, relsup_hot_sys).
+
+%% Whoever gets a system message for the first time grows its heap for it, which costs several times
+%% what the message does. So everybody gets one while nobody is held yet.
+warm_up(Procs, Until) ->
+    Servers = [P || P = {_, Kind, _} <- Procs, Kind =:= gen_server orelse Kind =:= gen_statem],
+    _ = ?SYS:ask_each(Servers, fun(_) -> [{replace_state, fun ?SYS:warm/1}] end, fun(_) -> true end,
+                      Until),
+    ok.
 
 %% Each process keeps its state in its own dictionary.
 suspend(Procs, Until) ->

@@ -5,7 +5,7 @@
 -module(relsup_hot_sys).
 
 -export([ask/3, ask_each/4, post/1, wait/3, send/2, nobody/0, left/1, now_ms/0, now_us/0]).
--export([save/1, rest/1, proof/1, forget/1, keep_mode/1, rest_mode/1]).
+-export([warm/1, save/1, rest/1, proof/1, forget/1, keep_mode/1, rest_mode/1]).
 -export([save_event/1, rest_event/1, forget_event/1]).
 
 -define(SAVED, '$relsup_old').
@@ -97,6 +97,12 @@ now_us() ->
     erlang:monotonic_time(microsecond).
 
 %%% Inside the suspended processes. A throw leaves the state as it is and makes a small answer.
+
+%% As save/1, of which nothing stays.
+warm(State) ->
+    put(?SAVED, {State}),
+    erase(?SAVED),
+    throw(warm).
 
 save(State) ->
     put(?SAVED, {State}),
