@@ -9,13 +9,20 @@
 -import(relsup_hot_sys, [left/1, now_ms/0]).
 
 -define(SYS, relsup_hot_sys).
+-define(SOME, 500).
 
 %% Whoever gets a system message for the first time grows its heap for it, which costs several times
-%% what the message does. So everybody gets one while nobody is held yet.
+%% what the message does. So everybody gets one while nobody is held yet; some at a time, because
+%% others want to run, too.
 warm_up(Procs, Until) ->
-    Servers = [P || P = {_, Kind, _} <- Procs, Kind =:= gen_server orelse Kind =:= gen_statem],
-    _ = ?SYS:ask_each(Servers, fun(_) -> [{replace_state, fun ?SYS:warm/1}] end, fun(_) -> true end,
-                      Until),
+    warm_some([P || P = {_, Kind, _} <- Procs, Kind =:= gen_server orelse Kind =:= gen_statem], Until).
+
+warm_some([], _) ->
+    ok;
+warm_some(Procs, Until) ->
+    {Some, Rest} = lists:split(min(?SOME, length(Procs)), Procs),
+    _ = ?SYS:ask_each(Some, fun(_) -> [{replace_state, fun ?SYS:warm/1}] end, fun(_) -> true end, Until),
+    left(Until) =:= 0 orelse warm_some(Rest, Until),
     ok.
 
 %% Each process keeps its state in its own dictionary.
