@@ -33,8 +33,8 @@ built() { # VERSION
 }
 
 look() { # EXPR
-    ask "hot_look:$1" >"$WORK/out" 2>"$WORK/err" || fail "$at: $1: $(cat "$WORK/out" "$WORK/err")"
-    [ "$(cat "$WORK/out")" = "${2:-ok}" ] || fail "$at: $1: $(cat "$WORK/out" "$WORK/err")"
+    ask "hot_look:$1" >"$WORK/out" 2>"$WORK/err" || fail "$pair: $1: $(cat "$WORK/out" "$WORK/err")"
+    [ "$(cat "$WORK/out")" = "${2:-ok}" ] || fail "$pair: $1: $(cat "$WORK/out" "$WORK/err")"
 }
 
 # What runs, into FILE; and that it is what OTHER says.
@@ -44,7 +44,7 @@ describe() { # FILE [OTHER]
 }
 
 same_lines() {
-    diff -U0 "$W/$1" "$W/$2" >"$WORK/diff.log" || fail "$at: $2 is not $1"
+    diff -U0 "$W/$1" "$W/$2" >"$WORK/diff.log" || fail "$pair: $2 is not $1"
 }
 
 changes() { # EXITS COMMAND...
@@ -52,7 +52,7 @@ changes() { # EXITS COMMAND...
 
     [ -z "$noise" ] || look "noise(\"$noise\")"
     "${@:2}" >"$WORK/out" 2>"$WORK/err" || got=$?
-    [[ $got =~ ^($1)$ ]] || fail "$at: exit $got, not $1: ${*:2}: $(cat "$WORK/out" "$WORK/err")"
+    [[ $got =~ ^($1)$ ]] || fail "$pair: exit $got, not $1: ${*:2}: $(cat "$WORK/out" "$WORK/err")"
     [ "$got" = 0 ] || sed "s/^/    /" "$WORK/err"
     [ -z "$noise" ] || look "quiet()" "[]"
 }
@@ -60,7 +60,7 @@ changes() { # EXITS COMMAND...
 # The new release on its own, with what the processes are to have: how it looks, and how after some use.
 fresh() { # RELEASE N
     ERL_AFLAGS="-noinput -run hot_look fresh $W/$2.equal $W/fresh $W/fresh_used" \
-        RELEASE_MODE=$mode timeout 60 "$1/bin/hx" start >"$WORK/fresh.log" 2>&1 || fail "$at: the new release on its own"
+        RELEASE_MODE=$mode timeout 60 "$1/bin/hx" start >"$WORK/fresh.log" 2>&1 || fail "$pair: the new release on its own"
 }
 
 upgrade() { # N FROM TO [NOTE...]
@@ -125,9 +125,9 @@ go_back() { # HELD EXIT RELEASE
 }
 
 world() { # SEED
-    local line count=0 at
+    local line pair
 
-    at="seed $1"
+    pair="seed $1"
     generate "$1"
     mode=$(cat "$W/mode")
     echo "seed $1 ($mode)"
@@ -137,7 +137,7 @@ world() { # SEED
     start_home "$(built 0.1.0)"
     while read -ra line; do
         echo " ${line[*]}"
-        at="seed $1, upgrade ${line[0]}"
+        pair="seed $1, upgrade ${line[0]}"
         upgrade "${line[@]}"
         done_n=$((done_n + 1))
     done <"$W/steps"
