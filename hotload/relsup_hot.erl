@@ -108,14 +108,18 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known}, ms
     [apply(M, F, A) || {M, F, A} <- maps:get(before, Script)],
     S = lists:foldl(fun stage/2,
                     Plan#{known => Known, prepared => Prepared, sups => Sups, moved => false,
-                          starts => maps:get(starts, Script), pause => 0,
-                          types => [{App, T} || {add_app, App, T} <- maps:get(stages, Script)], stopped => []},
+                          types => types(Script, Plan), pause => 0, stopped => []},
                     with_modules(maps:get(stages, Script))),
     check_ending(S),
     start_new(S, maps:get(apps, S)),
     step(started),
     relsup_hot_app:config_change(Env),
     commit(S, verdict_of(S)).
+
+%% How applications are started: an appup may say another type than the release.
+types(#{stages := Stages}, #{apps := Apps}) ->
+    [{App, Type} || {add_app, App, Type} <- Stages]
+        ++ [{App, Type} || {App, _, New, _, _, Type} <- Apps, New =/= <<>>].
 
 %% Versions, paths and configuration change in the pause of the first modules; if there are none they
 %% still change.
@@ -154,9 +158,8 @@ stage({stop_app, App}, S) ->
 stage({start_app, App}, S) ->
     start_app(App, S),
     S;
-stage({add_app, App, Type}, S) ->
-    note(started, App),
-    relsup_hot_app:start(App, Type),
+stage({add_app, App, _}, S) ->
+    start_added(App, S),
     S;
 stage({stop, Ms}, S = #{stopped := Stopped}) ->
     S1 = S#{stopped := relsup_hot_sup:stopped_children(Ms) ++ Stopped},
@@ -220,24 +223,24 @@ check_ending(S = #{found := #{going := Going}, ms := Ms}) ->
     end.
 
 %% In the order in which the applications start: a new one, or the new children of a changed one. A
-%% supervisor may run in the tree of an application that does not change.
-start_new(S = #{apps := All, starts := Starts}, Apps) ->
+%% supervisor may run in the tree of an application that does not change. What runs already stays.
+start_new(S = #{apps := All}, Apps) ->
     Children = [{App, C} || C = #{pid := P} <- lists:reverse(maps:get(children, S, [])),
                             App <- [application:get_application(P)]],
     Changed = [{ok, App} || {App, _, _, _, _, _} <- All],
     [start_children(C) || {App, C} <- Children, not lists:member(App, Changed)],
     [case Old of
-         <<>> -> lists:member(App, Starts) andalso start_added(App, Type);
+         <<>> -> start_added(App, S);
          _ -> [start_children(C) || {{ok, A}, C} <- Children, A =:= App]
-     end || {App, Old, New, _, _, Type} <- Apps, New =/= <<>>],
+     end || {App, Old, New, _, _, _} <- Apps, New =/= <<>>],
     ok.
 
-start_added(App, Type) ->
+start_added(App, S) ->
     note(started, App),
-    relsup_hot_app:start(App, Type).
+    start_app(App, S).
 
-start_app(App, #{apps := Apps}) ->
-    [relsup_hot_app:start(App, Type) || {A, _, _, _, _, Type} <- Apps, A =:= App].
+start_app(App, #{types := Types}) ->
+    relsup_hot_app:start(App, proplists:get_value(App, Types)).
 
 start_children(C) ->
     relsup_hot_sup:start(C, fun() -> step(start_child) end).
@@ -261,8 +264,7 @@ commit(S = #{code := Code, apps := Apps}, commit) ->
     step(committed),
     relsup_hot_pause:forget(maps:get(procs, S, [])),
     Gone = [App || {App, _, <<>>, _, _, _} <- lists:reverse(Apps)],
-    Types = maps:get(types, S) ++ [{App, Type} || {App, _, New, _, _, Type} <- Apps, New =/= <<>>],
-    quietly([fun() -> relsup_hot_app:become(Types) end]
+    quietly([fun() -> relsup_hot_app:become(maps:get(types, S)) end]
             ++ [fun() -> relsup_hot_sup:remove(C) end || C <- maps:get(children, S, [])]
             ++ [fun() -> relsup_hot_app:unload(App) end || App <- Gone]
             ++ [fun() -> relsup_hot_code:delete(maps:get(removed, Code)) end,

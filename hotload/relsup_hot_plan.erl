@@ -21,8 +21,7 @@
 
 -import(relsup_hot_text, [refuse/2, text/2]).
 
-%% #{before => [MFA], stages => [Stage], starts => [App], notes => [Text]}; `starts` are the added
-%% applications that no appup gives a place to.
+%% #{before => [MFA], stages => [Stage], notes => [Text]}
 make(Input = #{modules := Mods, apps := Apps}, Code) ->
     Scripts = [{App, script(A, Input)} || A = {App, Old, New, _, _, _} <- Apps,
                                           Old =/= <<>>, New =/= <<>>],
@@ -33,14 +32,9 @@ make(Input = #{modules := Mods, apps := Apps}, Code) ->
     {Befores, Afters} = lists:unzip([items(App, Dir, Script, Input) || {App, {Dir, Script}} <- Own]),
     Stages = stages(splice(Derived, [I || {{App, _}, Is} <- lists:zip(Own, Afters), I <- ready(App, Is)])),
     #{before => lists:append(Befores), stages => Stages,
-      starts => [App || {App, <<>>, _, _, _, _} <- Apps,
-                        not lists:any(fun(S) -> is_added(App, S) end, Stages)],
       notes => [text("~ts: its appup is followed (~ts)", [App, Dir])
                 || {App, Dir} <- maps:to_list(Followed)]
           ++ forgotten(Mods, Followed, Stages, Code)}.
-
-is_added(App, {add_app, App, _}) -> true;
-is_added(_, _) -> false.
 
 %% A changed module that was never loaded comes from the new path when it is called.
 is_live(M, #{load := Load, removed := Removed}) ->
