@@ -5,7 +5,8 @@
 # place, and must then be what a fresh start of the new release is; gone back from, and be what it was; upgraded to again,
 # and go on like the fresh one. What must fail leaves everything as it was.
 #   RELPACK_SEED=N   repeats the world of that seed alone
-#   WORLDS=N         so many of them (3), PAIRS=N of so many upgrades each (3)
+#   WORLDS=N         so many random ones (without it: three that are always the same), PAIRS=N of so many upgrades
+#                    each (3)
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/hot.sh"
 
@@ -148,8 +149,8 @@ done_n=0
 if [ -n "${RELPACK_SEED:-}" ]; then
     world "$RELPACK_SEED"
 else
-    for ((n = 0; n < worlds; n++)); do
-        world "$((RANDOM * 32768 + RANDOM))"
+    for ((n = 1; n <= worlds; n++)); do
+        world "$((${WORLDS:-0} ? RANDOM * 32768 + RANDOM : n))"
     done
 fi
 echo "$done_n pairs"
