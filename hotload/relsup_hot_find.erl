@@ -18,25 +18,23 @@
 
 %% #{procs, frozen, going, known}: who is to be suspended; supervisors that are left alone; who has
 %% callbacks that go; and everybody who was looked at.
-find(Scope, Ms) ->
+find(Scope = #{updated := Updated, going := Goes}, Ms) ->
     Pids = processes() -- [self(), get(keeper)],
     Seen = look(Pids, Scope),
     Managers = managers(Seen, Ms),
-    Found = owners(Seen, Managers, Scope, Ms),
+    Told = by_specs([X || {unknown, X} <- Seen], maps:merge(Goes, Updated), Ms),
+    Found = [P || {proc, P, _} <- Seen] ++ handlers(Managers, Updated)
+        ++ [P || P = {_, _, [M]} <- Told, is_map_key(M, Updated)],
     Owners = table_owners(Found),
     {Frozen, Procs} = lists:partition(fun({P, _, _}) -> is_map_key(P, Owners) end, Found),
     Mine = maps:from_keys([P || {P, _, _} <- Found], true),
     Going = [{P, M} || {going, P, M} <- Seen]
-        ++ [{P, M} || {P, Handlers} <- Managers, M <- Handlers, is_map_key(M, maps:get(going, Scope))],
+        ++ [{P, M} || {P, _, Ms1} <- Told ++ handlers(Managers, Goes), M <- Ms1, is_map_key(M, Goes)],
     stay_out([{P, M} || {inside, P, M} <- Seen, not is_map_key(P, Mine),
                         not lists:keymember(P, 1, Going)],
              Scope, now_ms() + min(Ms, 1000)),
     #{procs => starters(Seen, Found, Mine) ++ Procs, frozen => [P || {P, _, _} <- Frozen], going => Going,
       known => maps:from_keys(Pids, true)}.
-
-owners(Seen, Managers, Scope = #{updated := Updated}, Ms) ->
-    [P || {proc, P, _} <- Seen] ++ handlers(Managers, Updated)
-        ++ by_specs([X || {unknown, X} <- Seen], Scope, Ms).
 
 %% Who was started since `Known` was.
 born(Scope = #{updated := Updated}, Known, Ms) ->
@@ -221,15 +219,13 @@ initial(P) ->
 handler({M, _}) -> M;
 handler(M) -> M.
 
-by_specs(Unknown, Scope = #{updated := Updated}, Ms) ->
-    States = [X || X = {_, gen_statem, _, _} <- Unknown],
-    Asked = case [M || {M, gen_statem} <- maps:to_list(Updated)] of
-                [] -> [];
-                _ -> each([P || {P, _, _, _} <- States], fun statem_modules/1, Ms)
-            end,
-    [{P, gen_statem, [M]} || {P, Mods} <- Asked, M <- lists:sublist(Mods, 1),
-                             is_map_key(M, Updated)]
-        ++ by_children([X || X = {_, Kind, _, _} <- Unknown, Kind =/= gen_statem], Scope, Ms).
+%% Of these modules.
+by_specs(Unknown, Wanted, Ms) ->
+    States = [P || lists:any(fun(M) -> kind(M) =:= gen_statem end, maps:keys(Wanted)),
+                   {P, gen_statem, _, _} <- Unknown],
+    [{P, gen_statem, [M]} || {P, Mods} <- each(States, fun statem_modules/1, Ms),
+                             M <- lists:sublist(Mods, 1), is_map_key(M, Wanted)]
+        ++ by_children([X || X = {_, Kind, _, _} <- Unknown, Kind =/= gen_statem], Wanted, Ms).
 
 statem_modules(P) ->
     {status, _, _, [_, _, _, _, Misc]} = sys:get_status(P, infinity),
@@ -237,13 +233,13 @@ statem_modules(P) ->
 
 by_children([], _, _) ->
     [];
-by_children(Unknown, #{updated := Updated}, Ms) ->
+by_children(Unknown, Wanted, Ms) ->
     Sups = lists:usort([P || {_, _, _, [Parent | _]} <- Unknown, P <- [to_pid(Parent)], is_sup(P)]),
     Asked = maps:from_list([{P, {Kind, Initial}} || {P, Kind, Initial, _} <- Unknown]),
     [{P, by_library(Kind, Initial), [M]}
      || {_, Children} <- each(Sups, fun supervisor:which_children/1, Ms),
         {_, P, _, [Child]} <- Children, is_map_key(P, Asked), {Kind, Initial} <- [maps:get(P, Asked)],
-        M <- lists:sublist([M || M <- callbacks(Child, Initial), is_map_key(M, Updated)], 1)].
+        M <- lists:sublist([M || M <- callbacks(Child, Initial), is_map_key(M, Wanted)], 1)].
 
 %% It is the library's code_change that is called; without one the process is held, and keeps its
 %% state.
