@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # slow
-# Random worlds of applications, and random next versions of them (tests/support/hot_property): each is upgraded to in
-# place, and must then be what a fresh start of the new release is; gone back from, and be what it was; upgraded to again,
-# and go on like the fresh one. What must fail leaves everything as it was.
+# Random worlds of applications, and random next versions of them (tests/support/hot_property): each is upgraded to
+# in place, and must then be what a fresh start of the new release is; gone back from, and be what it was; upgraded
+# to again, and go on like the fresh one. What must fail leaves everything as it was.
 #   RELPACK_SEED=N   repeats the world of that seed alone
 #   WORLDS=N         so many random ones (without it: three that are always the same), PAIRS=N of so many upgrades
 #                    each (3)
@@ -61,7 +61,8 @@ changes() { # EXITS COMMAND...
 # The new release on its own, with what the processes are to have: how it looks, and how after some use.
 fresh() { # RELEASE N
     ERL_AFLAGS="-noinput -run hot_look fresh $W/$2.equal $W/fresh $W/fresh_used" \
-        RELEASE_MODE=$mode timeout 60 "$1/bin/hx" start >"$WORK/fresh.log" 2>&1 || fail "$pair: the new release on its own"
+        RELEASE_MODE=$mode timeout 60 "$1/bin/hx" start >"$WORK/fresh.log" 2>&1 ||
+        fail "$pair: the new release on its own"
 }
 
 upgrade() { # N FROM TO [NOTE...]
@@ -82,6 +83,7 @@ upgrade() { # N FROM TO [NOTE...]
     describe before
     [ -z "$bad" ] || fails "$bad"
     [ -z "$parked" ] || is_in_the_way "$parked" "$to"
+    changes 0 hot "$to" --dry-run
     look "mark()"
     changes 0 hot "$to"
     describe up fresh
@@ -125,6 +127,21 @@ go_back() { # HELD EXIT RELEASE
     describe again up
 }
 
+# What is upgraded to is what boots.
+booted() { # N
+    local pid
+
+    pid=$(relsup pid)
+    kill -KILL "$pid"
+    wait_until 40 another_serves "$pid"
+    look "fill(\"$W/$1.equal\")"
+    describe booted fresh
+}
+
+another_serves() {
+    relsup status --json >"$WORK/out" && [ "$(field 'd["state"] == "running" and d["pid"] != '"$1")" = True ]
+}
+
 world() { # SEED
     local line pair
 
@@ -142,6 +159,7 @@ world() { # SEED
         upgrade "${line[@]}"
         done_n=$((done_n + 1))
     done <"$W/steps"
+    booted "$pairs"
     end_home
 }
 

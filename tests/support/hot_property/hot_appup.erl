@@ -23,7 +23,7 @@ add_one(App, A, Applies, B) ->
                            false -> instructions(App, A, Applies, B)
                        end,
     {Ups1, Downs1} = applications(App, A, B, Ups, Downs),
-    B1#{apps := [case X of #{name := App} -> X#{appup := {Ups1, Downs1}}; _ -> X end || X <- maps:get(apps, B1)]}.
+    hot_world:edit_app(App, fun(X) -> X#{appup := {Ups1, Downs1}} end, B1).
 
 instructions(App, A = #{mods := Before}, Applies, B = #{mods := After}) ->
     Names = fun(W) -> [M || #{name := M} <- hot_world:mods(App, W)] end,
@@ -81,7 +81,8 @@ loads(#{name := M}) ->
 
 %%% Children: of supervisors with a name
 
-children(#{kind := sup, named := true, children := Old, strategy := S1}, #{name := Sup, named := true, children := New, strategy := S2})
+children(#{kind := sup, named := true, children := Old, strategy := S1},
+         #{name := Sup, named := true, children := New, strategy := S2})
   when S1 =/= simple_one_for_one, S2 =/= simple_one_for_one ->
     Ids = fun(Cs) -> [Id || #{id := Id} <- Cs] end,
     #{sup => Sup, added => Ids(New) -- Ids(Old), removed => Ids(Old) -- Ids(New)};
@@ -90,7 +91,8 @@ children(_, _) ->
 
 ends(Which, Kids) ->
     [{apply, {supervisor, F, [Sup, Id]}}
-     || #{sup := Sup, Which := Ids} <- lists:reverse(Kids), Id <- lists:reverse(Ids), F <- [terminate_child, delete_child]].
+     || #{sup := Sup, Which := Ids} <- lists:reverse(Kids), Id <- lists:reverse(Ids),
+        F <- [terminate_child, delete_child]].
 
 starts(Which, Kids) ->
     [{apply, {supervisor, restart_child, [Sup, Id]}} || #{sup := Sup, Which := Ids} <- Kids, Id <- Ids].
@@ -112,7 +114,8 @@ added(App, Names, W, Instrs) ->
 %% Those of Wanted that W has not, but what they need to start.
 missing(#{apps := Apps, mods := Mods}, Wanted) ->
     Names = [N || #{name := N} <- Apps],
-    [N || #{name := N, deps := Deps} <- maps:get(apps, Wanted), not lists:member(N, Names), Deps -- Names =:= [],
+    [N || #{name := N, deps := Deps} <- maps:get(apps, Wanted),
+          not lists:member(N, Names), Deps -- Names =:= [],
           lists:all(fun(#{asks := Ms}) -> lists:all(fun(M) -> is_map_key(M, Mods) end, Ms);
                        (_) -> true
                     end, hot_world:mods(N, Wanted))].

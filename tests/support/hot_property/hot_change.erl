@@ -6,10 +6,11 @@
 
 -export([change/1, finish/2, changed/3, spoil/2, spoil_down/2, running/2, both/3]).
 
--import(hot_world, [pick/1, chance/1, some/1, of_kind/2, statics/1, edit/3, tidy/1]).
+-import(hot_world, [pick/1, chance/1, some/1, of_kind/2, statics/1, edit/3, edit_app/3, tidy/1]).
 
 change(A = #{mods := Mods, apps := Apps}) ->
-    Fresh = maps:map(fun(_, M = #{delta := _}) -> M#{spoil := none, prev := none, delta := 0, extra := {[], []}, was => M};
+    Fresh = maps:map(fun(_, M = #{delta := _}) ->
+                             M#{spoil := none, prev := none, delta := 0, extra := {[], []}, was => M};
                         (_, M) -> M#{prev := none}
                      end, Mods),
     times(rand:uniform(6), A#{mods := Fresh, apps := [App#{appup := none} || App <- Apps]}).
@@ -126,9 +127,6 @@ conf(W = #{apps := Apps, conf := Conf}) ->
 values(Env) ->
     hot_world:env([]) ++ lists:append([pick([[], [{K, V}], [{K, -V}]]) || {K, V} <- Env]).
 
-edit_app(Name, Fun, W = #{apps := Apps}) ->
-    W#{apps := [case App of #{name := Name} -> Fun(App); _ -> App end || App <- Apps]}.
-
 %%% Finishing
 
 changed(M, #{mods := A}, #{mods := B}) ->
@@ -189,8 +187,8 @@ spoil_down(A, B) ->
 
 %% Modules of workers that are there before and after.
 running(A, B = #{mods := Mods}) ->
-    Before = hot_world:keys(A),
-    [maps:get(M, Mods) || M <- lists:usort([M || {Key, M} <- maps:to_list(hot_world:keys(B)), is_map_key(Key, Before)])].
+    Both = maps:with(maps:keys(hot_world:keys(A)), hot_world:keys(B)),
+    [maps:get(M, Mods) || M <- lists:usort(maps:values(Both))].
 
 both(Kinds, #{mods := Before}, B) ->
     [M || M = #{name := Name} <- of_kind(Kinds, B), is_map_key(Name, Before)].
@@ -216,14 +214,15 @@ bad_init(A, B) ->
     edit_one(both([sup], A, B), B, fun(Mod) -> (salt(Mod))#{spoil := no_init} end).
 
 bad_strategy(A, B) ->
-    edit_one([S || S = #{children := [_ | _]} <- both([sup], A, B), maps:get(strategy, S) =/= simple_one_for_one], B,
+    edit_one([S || S = #{children := [_ | _], strategy := T} <- both([sup], A, B), T =/= simple_one_for_one], B,
              fun(Mod = #{children := [C | _]}) -> Mod#{strategy := simple_one_for_one, children := [C]} end).
 
 bad_mode(#{mods := Before} = A, B) ->
     edit_one([M || M = #{kind := statem} <- running(A, B)], B,
              fun(Mod = #{name := Name}) ->
                      #{Name := #{mode := [Mode | _]}} = Before,
-                     Mod#{cc := false, spoil := mode, mode := [state_functions, handle_event_function] -- [Mode]}
+                     Mod#{cc := false, spoil := mode,
+                          mode := [state_functions, handle_event_function] -- [Mode]}
              end).
 
 sick(_, B) ->

@@ -3,7 +3,7 @@
 -module(hot_look).
 
 -export([fill/1, describe/1, poke/0, fresh/1, healthy/0, mark/0, told/0]).
--export([park/1, unpark/0, hold/1, drop/0, keep/1, noise/1, quiet/0]).
+-export([park/1, unpark/0, hold/1, drop/0, keep/1, noise/1, quiet/0, enter/3]).
 
 -define(LATE_MS, 10000).
 
@@ -115,7 +115,7 @@ answers(Pid) ->
 %%% Whoever there is: [{Key, Pid, Handler | none}] and [{Module, Pid}]
 
 workers() ->
-    lists:append([worker(Pid) || {_, Top} <- supers(), Pid <- [P || {_, P, worker} <- children(Top), is_pid(P)]]).
+    lists:append([worker(Pid) || {_, Sup} <- supers(), {_, Pid, worker} <- children(Sup), is_pid(Pid)]).
 
 worker(Pid) ->
     case initial(Pid) of
@@ -134,13 +134,25 @@ supers(Pid) ->
     {supervisor, M, 1} = initial(Pid),
     [{M, Pid} | lists:append([supers(P) || {_, P, supervisor} <- children(Pid), is_pid(P)])].
 
+enter(Behaviour, M, Key) ->
+    case M:init(Key) of
+        {ok, S} ->
+            proc_lib:init_ack({ok, self()}),
+            Behaviour:enter_loop(M, [], S);
+        {ok, State, Data} ->
+            proc_lib:init_ack({ok, self()}),
+            Behaviour:enter_loop(M, [], State, Data);
+        Other -> exit(Other)
+    end.
+
 %%% A state
 
 %% #{files => [{App, Env}]      what their environment is at first
 %%   runtime => [{App, Put, Unset}]
 %%   dynamic => [{Sup, M, [N]}] children to start, instead of those there are
 %%   extras => [{Sup, M, [Id]}] children that no file knows
-%%   numbers => #{Key => {N, State}}, later => [Key]}
+%%   numbers => #{Key => {N, State}}, later => [Key]
+%%   born => [Sup]}             those whose children can start at any time
 fill(File) ->
     {ok, [#{files := Files, runtime := Runtime, dynamic := Dynamic, extras := Extras, numbers := Numbers,
             later := Later}]} = file:consult(File),
@@ -275,27 +287,28 @@ sorted({A, B, C}) -> {sorted(A), sorted(B), sorted(C)};
 sorted(L) when is_list(L) -> lists:sort(L);
 sorted(Other) -> Other.
 
-%%% Noise: everybody of whom the file knows is called, and the supervisors it names have children that
-%%% come and go. Nobody may die or give no answer.
+%%% Noise: everybody of whom the file knows is called, and children come and go. Nobody may die or give
+%%% no answer.
 
 noise(File) ->
-    {ok, [#{numbers := Numbers, dynamic := Dynamic}]} = file:consult(File),
+    {ok, [#{numbers := Numbers, born := Born}]} = file:consult(File),
     Workers = [W || W = {Key, _, _} <- workers(), is_map_key(Key, Numbers)],
     Busy = [{Key, fun() -> answers(Pid) end} || {Key, Pid, _} <- Workers]
-        ++ [{{born, Sup}, fun() -> bear(Sup, Pid) end} || {Sup, _, _} <- Dynamic, {S, Pid} <- supers(), S =:= Sup],
+        ++ [{{born, Sup}, fun() -> bear(Sup, Pid) end} || Sup <- Born, {S, Pid} <- supers(), S =:= Sup],
     register(noise, spawn(fun() -> make_noise(Busy) end)),
     ok.
 
 bear(Sup, Pid) ->
     {ok, Child} = supervisor:start_child(Pid, [{Sup, born}]),
+    _ = answers(Child),
     ok = supervisor:terminate_child(Pid, Child).
 
 make_noise(Busy) ->
     All = [{What, spawn_monitor(fun() -> repeat(Fun) end)} || {What, Fun} <- Busy],
     receive {quiet, From} -> ok end,
     [Pid ! quiet || {_, {Pid, _}} <- All],
-    From ! {quiet, [{What, Why} || {What, {_, Mon}} <- All, Why <- [receive {'DOWN', Mon, _, _, Why} -> Why end],
-                                   Why =/= normal]}.
+    Ends = [{What, receive {'DOWN', Mon, _, _, Why} -> Why end} || {What, {_, Mon}} <- All],
+    From ! {quiet, [End || End = {_, Why} <- Ends, Why =/= normal]}.
 
 repeat(Fun) ->
     Fun(),

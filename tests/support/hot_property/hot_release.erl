@@ -47,7 +47,8 @@ pairs(Dir, A, N, Pairs) ->
 spoilt(A, B, Version) ->
     case chance(50) andalso hot_change:spoil(A, B) of
         {What, [_ | _] = Exits, Spoilt} ->
-            {[io_lib:format("bad=~ts:~ts:~ts", [Version, What, lists:join("|", [integer_to_list(E) || E <- Exits])])],
+            Codes = lists:join("|", [integer_to_list(E) || E <- Exits]),
+            {[io_lib:format("bad=~ts:~ts:~ts", [Version, What, Codes])],
              hot_appup:add(A, hot_change:finish(A, Spoilt), false)};
         _ -> {[], none}
     end.
@@ -62,7 +63,8 @@ good(A, Raw) ->
 notes(A, B) ->
     Libs = [M || M = #{name := Name} <- hot_change:both([lib], A, B), hot_change:changed(Name, A, B),
                  appup(M, B) =:= none],
-    {[[Note, atom_to_list(M)] || Note <- ["parked=", "held="], #{name := M} <- [pick(Libs)], chance(20)] ++ noise(), B}.
+    Ways = [[Note, atom_to_list(M)] || Note <- ["parked=", "held="], #{name := M} <- [pick(Libs)], chance(20)],
+    {Ways ++ noise(), B}.
 
 noise() -> ["noise" || chance(50)].
 
@@ -72,19 +74,22 @@ appup(#{app := App}, W) ->
 %%% States
 
 %% What survives the upgrade, and what it then has: {Fill, Equal} (hot_look:fill/1).
-states(A, B) ->
-    Modes = {keys(A, B), dynamic(A, B), extras(A, B)},
-    Numbers = maps:map(fun(_, M) -> {M, rand:uniform(1000), pick([idle, busy])} end, all_keys(Modes, A)),
-    Later = [Key || {Key, {M, _, idle}} <- maps:to_list(Numbers), kind(M, A) =:= statem, chance(40)],
-    Runtime = runtime(A, B),
-    {state(Modes, maps:map(fun(_, {_, N, State}) -> {N, State} end, Numbers), Later,
-           #{files => [{App, files(App, A)} || App <- maps:get(apps, A)], runtime => Runtime}),
-     state(Modes, maps:map(fun(_, {M, N, State}) -> {N + delta(M, A, B), State} end, Numbers), Later,
-           #{files => [], runtime => Runtime})}.
+states(A = #{apps := Apps}, B) ->
+    Keys = keys(A, B),
+    Dynamic = dynamic(A, B),
+    Extras = extras(A, B),
+    All = maps:map(fun(_, M) -> {M, rand:uniform(1000), pick([idle, busy])} end,
+                   maps:merge(Keys, extra_keys(Dynamic ++ Extras, A))),
+    Common = #{dynamic => Dynamic, extras => Extras, runtime => runtime(A, B), files => [],
+               born => [Sup || {Sup, M, _} <- Dynamic, asked(M, A) ++ asked(M, B) -- maps:values(Keys) =:= []],
+               later => [Key || {Key, {M, _, idle}} <- maps:to_list(All), kind(M, A) =:= statem, chance(40)]},
+    {Common#{files := [{Name, files(App, A)} || App = #{name := Name} <- Apps],
+             numbers => maps:map(fun(_, {_, N, State}) -> {N, State} end, All)},
+     Common#{numbers => maps:map(fun(_, {M, N, State}) -> {N + delta(M, A, B), State} end, All)}}.
 
-state({_, Dynamic, Extras}, Numbers, Later, State = #{files := Files}) ->
-    State#{files := [{Name, Env} || {#{name := Name}, Env} <- Files], dynamic => Dynamic, extras => Extras,
-           numbers => Numbers, later => Later}.
+%% Whoever is born in between finds those it asks.
+asked(M, #{mods := Mods}) ->
+    maps:get(asks, maps:get(M, Mods)).
 
 kind(M, #{mods := Mods}) ->
     maps:get(kind, maps:get(M, Mods)).
@@ -111,20 +116,21 @@ keys(A, B) ->
 
 dynamic(A, B) ->
     [{Sup, M, lists:seq(1, rand:uniform(3))}
-     || #{name := Sup, strategy := simple_one_for_one, children := [#{mod := M}]} <- hot_change:both([sup], A, B),
-        lives(Sup, B)].
+     || #{name := Sup, strategy := simple_one_for_one, children := [#{mod := M}]}
+            <- hot_change:both([sup], A, B), lives(Sup, B)].
 
 %% Children that somebody started by hand.
 extras(A = #{mods := Before}, B) ->
     Usual = fun(#{strategy := S}) -> S =:= one_for_one end,
     [{Sup, M, [{extra, N} || N <- lists:seq(1, rand:uniform(2))]}
-     || S = #{name := Sup} <- hot_change:both([sup], A, B), Usual(S), Usual(maps:get(Sup, Before)), lives(Sup, B),
-        chance(30),
-        #{name := M} <- [pick([W || W = #{named := false} <- hot_change:both([server, statem, special], A, B)])]].
+     || S = #{name := Sup} <- hot_change:both([sup], A, B), Usual(S), Usual(maps:get(Sup, Before)),
+        lives(Sup, B), chance(30),
+        #{name := M} <- [pick([W || W = #{named := false}
+                                        <- hot_change:both([server, statem, special], A, B)])]].
 
-all_keys({Keys, Dynamic, Extras}, #{mods := Mods}) ->
-    maps:merge(Keys, maps:from_list([K || {Sup, M, Ids} <- Dynamic ++ Extras, Id <- Ids,
-                                          K <- hot_world:keys_of({Sup, Id}, maps:get(M, Mods))])).
+extra_keys(Started, #{mods := Mods}) ->
+    maps:from_list([K || {Sup, M, Ids} <- Started, Id <- Ids,
+                         K <- hot_world:keys_of({Sup, Id}, maps:get(M, Mods))]).
 
 files(#{name := Name, env := Env}, #{conf := Conf}) ->
     maps:to_list(maps:merge(maps:from_list(Env), maps:from_list(maps:get(Name, Conf, [])))).
@@ -147,12 +153,12 @@ write(Dir, Version, W = #{apps := Apps, mods := Mods, conf := Conf}) ->
     W1 = W#{mods := maps:map(fun(_, Mod) -> compile(Root, Mod) end, Mods)},
     [write_app(Root, App, W1) || App <- Apps],
     write_term(Root, ["sys.config"], maps:to_list(Conf)),
+    Names = ["\"look\"" | [io_lib:format("{\"~ts\": \"~ts\"}", [N, Type]) || #{name := N, type := Type} <- Apps]],
     ok = file:write_file(filename:join(Root, "relpack.json"),
-                         io_lib:format("{\"name\": \"hx\", \"version\": \"~ts\", \"applications\": [~ts],~n"
-                                       " \"lib_dirs\": [\"lib\", \"../look\"], \"sys_config\": \"sys.config\","
-                                       " \"strip_beams\": false}~n",
-                                       [Version, lists:join(", ", ["\"look\"" | [io_lib:format("{\"~ts\": \"~ts\"}", [N, Type])
-                                                                  || #{name := N, type := Type} <- Apps]])])),
+                         io_lib:format("{\"name\": \"hx\", \"version\": \"~ts\", \"strip_beams\": false,~n"
+                                       " \"applications\": [~ts],~n"
+                                       " \"lib_dirs\": [\"lib\", \"../look\"], \"sys_config\": \"sys.config\"}~n",
+                                       [Version, lists:join(", ", Names)])),
     W1.
 
 compile(_, Mod = #{beam := _}) ->
@@ -175,7 +181,8 @@ write_app(Root, #{name := App, vsn := Vsn, deps := Deps, env := Env, cb := Cb, a
     Ebin = filename:join([Root, "lib", io_lib:format("~ts-~b", [App, Vsn]), "ebin"]),
     Mods = hot_world:mods(App, W),
     ok = filelib:ensure_path(Ebin),
-    [ok = file:write_file(filename:join(Ebin, atom_to_list(M) ++ ".beam"), Beam) || #{name := M, beam := Beam} <- Mods],
+    [ok = file:write_file(filename:join(Ebin, atom_to_list(M) ++ ".beam"), Beam)
+     || #{name := M, beam := Beam} <- Mods],
     write_term(Ebin, [atom_to_list(App), ".app"],
                {application, App, [{description, "of a random world"}, {vsn, integer_to_list(Vsn)},
                                    {modules, [M || #{name := M} <- Mods]},
@@ -185,5 +192,6 @@ write_app(Root, #{name := App, vsn := Vsn, deps := Deps, env := Env, cb := Cb, a
         none -> ok;
         {Ups, Downs} ->
             Old = integer_to_list(Vsn - 1),
-            write_term(Ebin, [atom_to_list(App), ".appup"], {integer_to_list(Vsn), [{Old, Ups}], [{Old, Downs}]})
+            write_term(Ebin, [atom_to_list(App), ".appup"],
+                       {integer_to_list(Vsn), [{Old, Ups}], [{Old, Downs}]})
     end.

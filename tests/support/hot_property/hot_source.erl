@@ -7,7 +7,8 @@
 -export([text/1, state_name/2]).
 
 text(Mod = #{name := M, kind := Kind, rev := Rev}) ->
-    lists:flatten([f("-module(~p).~n-compile([export_all, nowarn_export_all]).~n", [M]), vsn(Mod), body(Kind, Mod), f("rev() -> ~p.~n", [Rev])]).
+    lists:flatten([f("-module(~p).~n-compile([export_all, nowarn_export_all]).~n", [M]), vsn(Mod),
+                   body(Kind, Mod), f("rev() -> ~p.~n", [Rev])]).
 
 f(Fmt, Args) ->
     io_lib:format(Fmt, Args).
@@ -92,14 +93,21 @@ init_ends(#{spoil := raise}, _) -> "error(spoilt)";
 init_ends(#{spoil := garbage}, _) -> "spoilt";
 init_ends(_, Ok) -> Ok.
 
-behaviour(server, #{name := M, named := Named, rev := Rev, idle := Idle} = Mod) ->
+%% As a library does it that enters the loop on behalf of somebody: the first call of the process is not of
+%% its callback module.
+start(Behaviour, #{name := M, entered := true}) ->
+    f("start_link(Key) -> proc_lib:start_link(hot_look, enter, [~p, ~p, Key]).~n", [Behaviour, M]);
+start(Behaviour, #{name := M, named := Named}) ->
+    f("start_link(Key) -> ~p:start_link(~ts~p, Key, []).~n", [Behaviour, name(M, Named), M]).
+
+behaviour(server, #{name := M, rev := Rev, idle := Idle} = Mod) ->
     Reply = fun(R, S) -> case Idle of
                              true -> f("{reply, ~ts, ~ts, hibernate}", [R, S]);
                              false -> f("{reply, ~ts, ~ts}", [R, S])
                          end
             end,
     ["-behaviour(gen_server).\n",
-     f("start_link(Key) -> gen_server:start_link(~ts~p, Key, []).~n", [name(M, Named), M]),
+     start(gen_server, Mod),
      "init(Key) ->\n", asks(Mod), "    ", init_ends(Mod, "{ok, wrap(Key, 0)}"), ".\n",
      f("handle_call(version, _, S) -> ~ts;~n", [Reply(f("{~p, ~p}", [M, Rev]), "S")]),
      f("handle_call(get, _, S) -> ~ts;~n", [Reply(answer(Mod, "unwrap(S)"), "S")]),
@@ -135,9 +143,9 @@ behaviour(handler, #{rev := Rev} = Mod) ->
      f("handle_call(get, S) -> {ok, ~ts, S};~n", [answer(Mod, "unwrap(S)")]),
      "handle_call({put, N, _}, S) -> {K, _} = unwrap(S), {ok, ok, wrap(K, N)}.\n",
      f("handle_event(poke, S) -> {K, N} = unwrap(S), {ok, wrap(K, N * 2 + ~p)}.~n", [Rev])];
-behaviour(statem, #{name := M, named := Named, mode := Mode} = Mod) ->
+behaviour(statem, #{mode := Mode} = Mod) ->
     ["-behaviour(gen_statem).\n",
-     f("start_link(Key) -> gen_statem:start_link(~ts~p, Key, []).~n", [name(M, Named), M]),
+     start(gen_statem, Mod),
      "init(Key) ->\n", asks(Mod),
      "    ", init_ends(Mod, f("{ok, ~p, wrap(Key, 0)}", [state_name(idle, Mod)])), ".\n",
      f("callback_mode() -> ~0p.~n", [Mode]), entries(lists:member(state_functions, Mode), Mod), events(Mod)].
@@ -161,7 +169,9 @@ events(#{name := M, rev := Rev} = Mod) ->
        "    {K, _} = unwrap(D),~n"
        "    {next_state, case To of idle -> ~p; busy -> ~p end, wrap(K, N), [{reply, F, ok}]};~n", [Idle, Busy]),
      f("event(cast, later, ~p, _, _) -> {keep_state_and_data, [postpone]};~n", [Idle]),
-     f("event(cast, later, ~p, _, D) -> {K, N} = unwrap(D), {keep_state, wrap(K, N + 100 * ~p)};~n", [Busy, Rev]),
+     f("event(cast, later, ~p, _, D) ->~n"
+       "    {K, N} = unwrap(D),~n"
+       "    {keep_state, wrap(K, N + 100 * ~p)};~n", [Busy, Rev]),
      f("event({call, F}, poke, _, _, D) ->~n"
        "    {K, N} = unwrap(D),~n"
        "    {next_state, ~p, wrap(K, N * 2 + ~p), [{reply, F, ok}]}.~n", [Busy, Rev])].
@@ -196,7 +206,8 @@ statem_change(#{prev := none}) ->
 statem_change(Mod = #{prev := #{seen := Vsn} = Old, delta := Delta, extra := {Up, Down}}) ->
     States = fun(From, To) -> [{state_name(S, From), state_name(S, To)} || S <- [idle, busy]] end,
     [f("code_change(~0p, S, D, ~0p) ->~n    {K, N} = unwrap_old(D),~n    ~ts;~n",
-       [Vsn, Up, result(up, Mod, f("{ok, proplists:get_value(S, ~0p), wrap(K, N + ~p)}", [States(Old, Mod), Delta]))]),
+       [Vsn, Up, result(up, Mod, f("{ok, proplists:get_value(S, ~0p), wrap(K, N + ~p)}",
+                                   [States(Old, Mod), Delta]))]),
      f("code_change({down, ~0p}, S, D, ~0p) ->~n    {K, N} = unwrap(D),~n    ~ts.~n",
        [Vsn, Down, result(down, Mod, f("{ok, proplists:get_value(S, ~0p), wrap_old(K, N - ~p)}",
                                        [States(Mod, Old), Delta]))])].

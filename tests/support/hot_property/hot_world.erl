@@ -13,8 +13,9 @@
 %% two things, in whatever version.
 -module(hot_world).
 
--export([new/0, keys/1, keys_of/2, statics/1, mods/2, app/2, order/1, below/2, of_kind/2, visible_libs/2, depth/2]).
--export([add_app/2, add_lib/2, add_child/3, edit/3, tidy/1, env/1, type/0, vsn/0, shape/0, mode/0]).
+-export([new/0, keys/1, keys_of/2, statics/1, mods/2, app/2, order/1, below/2, of_kind/2, depth/2]).
+-export([add_app/2, add_lib/2, add_child/3, visible_libs/2, edit/3, edit_app/3, tidy/1]).
+-export([env/1, type/0, vsn/0, shape/0, mode/0]).
 -export([pick/1, chance/1, some/1, unique/1]).
 
 %%% Chance
@@ -73,7 +74,8 @@ depth(Sup, W) ->
 
 %% #{Key => Module} of what runs without being asked for.
 keys(W = #{mods := Mods}) ->
-    maps:from_list([KM || #{name := Sup, children := Children} <- statics(W), #{id := Id, mod := M} <- Children, KM <- keys_of({Sup, Id}, maps:get(M, Mods))]).
+    maps:from_list([KM || #{name := Sup, children := Children} <- statics(W),
+                          #{id := Id, mod := M} <- Children, KM <- keys_of({Sup, Id}, maps:get(M, Mods))]).
 
 keys_of(_, #{kind := sup}) -> [];
 keys_of(Key, #{kind := event, handlers := Hs}) -> [{{Key, handler(H)}, handler(H)} || H <- Hs];
@@ -95,9 +97,9 @@ earlier(#{name := Name, app := App}, W = #{mods := Mods}) ->
 %%% Making
 
 new() ->
-    W = times(pick([1, 2, 3]), fun(W) -> add_app(none, W) end, 
-              #{apps => [], mods => #{}, conf => #{}, mode => pick(["embedded", "embedded", "interactive"])}),
-    tidy(W).
+    Mode = pick(["embedded", "embedded", "interactive"]),
+    tidy(times(pick([1, 2, 3]), fun(W) -> add_app(none, W) end,
+               #{apps => [], mods => #{}, conf => #{}, mode => Mode})).
 
 put_mod(Mod = #{name := Name}, W = #{mods := Mods}) ->
     W#{mods := Mods#{Name => Mod}}.
@@ -153,7 +155,7 @@ add_child(Sup, Depth, W) ->
                             A =:= App, N =:= 5]) of
                 none ->
                     {Name, W1} = add_worker(App, chance(50), W),
-                    put_child(Sup, child(Name, worker), W1);
+                    put_child(Sup, dynamic(child(Name, worker), maps:get(Name, maps:get(mods, W1))), W1);
                 #{name := Name} -> put_child(Sup, child(Name, worker), W)
             end
     end.
@@ -170,12 +172,16 @@ child(M, Type) ->
       shutdown => case Type of supervisor -> infinity; worker -> pick([500, 1000, 5000]) end,
       type => Type, modules => [M]}.
 
+%% Who has an event manager for a child cannot tell its handlers.
+dynamic(Child, #{kind := event}) -> Child#{modules := pick([dynamic, maps:get(modules, Child)])};
+dynamic(Child, _) -> Child.
+
 add_simple(App, W) ->
     {Worker, W1} = add_worker(App, false, W),
+    Child = (child(Worker, worker))#{restart := pick([permanent, transient, temporary])},
     Sup = #{name := Name} =
         (mod(sup, App, "s"))#{named => chance(60), intensity => 10, old_form => chance(25),
-                              strategy => simple_one_for_one,
-                              children => [(child(Worker, worker))#{restart := pick([permanent, transient, temporary])}]},
+                              strategy => simple_one_for_one, children => [Child]},
     {Name, put_mod(Sup, W1)}.
 
 add_worker(App, Named, W) ->
@@ -185,7 +191,8 @@ add_worker(App, Named, W) ->
             Mod = (mod(event, App, "w"))#{named => Named, asks => [], handlers => Handlers},
             {maps:get(name, Mod), put_mod(Mod, W1)};
         Kind ->
-            Mod = (stateful(Kind, App, "w", W))#{named => Named andalso Kind =/= special, asks => []},
+            Mod = (stateful(Kind, App, "w", W))#{named => Named andalso Kind =/= special, asks => [],
+                                                 entered => not Named andalso chance(25)},
             {maps:get(name, Mod), put_mod(Mod#{asks := some(earlier_of(Mod, W))}, W)}
     end.
 
@@ -215,6 +222,9 @@ mode() ->
 edit(Name, Fun, W = #{mods := Mods}) ->
     W#{mods := Mods#{Name := Fun(maps:get(Name, Mods))}}.
 
+edit_app(Name, Fun, W = #{apps := Apps}) ->
+    W#{apps := [case App of #{name := Name} -> Fun(App); _ -> App end || App <- Apps]}.
+
 %%% What follows from the rest: the order of the applications; no module that nobody starts; nobody
 %%% calls what is not there, or asks what has not started.
 
@@ -235,7 +245,8 @@ collect(W = #{apps := Apps, mods := Mods}) ->
     Started = order(W),
     Handlers = [handler(H) || M <- Started, #{kind := event, handlers := Hs} <- [maps:get(M, Mods)], H <- Hs],
     Cbs = [Cb || #{cb := Cb} <- Apps],
-    Libs = [M || #{name := M, app := App} <- of_kind([lib], W), lists:any(fun(#{name := A}) -> A =:= App end, Apps)],
+    Names = [N || #{name := N} <- Apps],
+    Libs = [M || #{name := M, app := App} <- of_kind([lib], W), lists:member(App, Names)],
     W#{mods := maps:with(Started ++ Handlers ++ Cbs ++ Libs, Mods)}.
 
 handler({H, _}) -> H;
