@@ -229,7 +229,7 @@ undo_started(K = #{started := Started}, Until) ->
 newcomers(K = #{procs := Procs, scope := Scope, vsns := Vsns}, Until) ->
     {Found, _} = relsup_hot_find:born(Scope, maps:from_keys([P || {P, _, _} <- Procs], true),
                                       left(Until)),
-    New = [P || P = {_, Kind, _} <- Found, Kind =/= supervisor],
+    New = [P || P = {_, Kind, [M | _]} <- Found, Kind =/= supervisor, runs_new_code(M, K)],
     _ = relsup_hot_pause:again(New, Until),
     Back = [{P, {change_code, M, {down, element(1, maps:get(M, Vsns, {undefined, undefined}))}, []}}
             || is_map_key(loading, K), {P, Kind, [M | _]} <- New, relsup_hot_change:can(Kind, M)],
@@ -238,6 +238,13 @@ newcomers(K = #{procs := Procs, scope := Scope, vsns := Vsns}, Until) ->
     New;
 newcomers(_, _) ->
     [].
+
+%% What an appup has for a later step was not touched yet.
+runs_new_code(M, #{olds := Olds}) ->
+    case lists:keyfind(M, 1, Olds) of
+        {_, Md5} -> erlang:module_loaded(M) andalso M:module_info(md5) =/= Md5;
+        false -> true
+    end.
 
 undo_code(K = #{loading := true}, Until) ->
     relsup_hot_code:undo(K, Until);
