@@ -110,6 +110,8 @@ classify(P, {M, init, _}, Stack, Scope = #{updated := Updated}, Parents)
     end;
 classify(P, {M, init, _}, _, #{going := Going}, _) when is_map_key(M, Going) ->
     [{going, P, M}];
+classify(P, {_, _, _} = Initial, [], _, Parents) ->
+    unknown(P, Initial, hibernated, Parents);
 classify(P, Initial, Stack, Scope, Parents) ->
     case stack_kind(Stack) of
         none -> [];
@@ -236,19 +238,22 @@ by_children([], _, _) ->
 by_children(Unknown, Wanted, Ms) ->
     Sups = lists:usort([P || {_, _, _, [Parent | _]} <- Unknown, P <- [to_pid(Parent)], is_sup(P)]),
     Asked = maps:from_list([{P, {Kind, Initial}} || {P, Kind, Initial, _} <- Unknown]),
-    [{P, by_library(Kind, Initial), [M]}
+    [{P, How, [M]}
      || {_, Children} <- each(Sups, fun supervisor:which_children/1, Ms),
         {_, P, _, [Child]} <- Children, is_map_key(P, Asked), {Kind, Initial} <- [maps:get(P, Asked)],
-        M <- lists:sublist([M || M <- callbacks(Child, Initial), is_map_key(M, Wanted)], 1)].
+        M <- lists:sublist([M || M <- callbacks(Child, Initial), is_map_key(M, Wanted)], 1),
+        How <- [by_library(Kind, Initial, M)], How =/= none].
 
 %% It is the library's code_change that is called; without one the process is held, and keeps its
-%% state.
-by_library(gen_server, {L, init, 1}) ->
+%% state. The stack of one that hibernates does not tell its behaviour, but its callbacks do.
+by_library(hibernated, Initial, M) ->
+    by_library(kind(M), Initial, M);
+by_library(gen_server, {L, init, 1}, _) ->
     case erlang:function_exported(L, code_change, 3) of
         true -> gen_server;
         false -> held
     end;
-by_library(Kind, _) ->
+by_library(Kind, _, _) ->
     Kind.
 
 %% Phoenix.LiveView has it the other way round: the child is the library's, and the library makes
