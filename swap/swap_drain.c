@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/rel_clock.h"
-#include "swap/swap_diag.h"
+#include "base/rel_diag.h"
 #include "swap/swap_listen.h"
 
 /* How long a connection must be quiet to count as idle. Where the kernel's time stamps, 4 ms
@@ -49,7 +49,7 @@ struct swap_drain {
     size_t found_n;
 };
 
-static void add_half_open(void *ctx, const struct swap_diag_socket *s)
+static void add_half_open(void *ctx, const struct rel_diag_socket *s)
 {
     struct swap_drain *d = ctx;
 
@@ -70,10 +70,10 @@ static void add_port(struct swap_drain *d, int family, in_port_t port)
 }
 
 static int dump(struct swap_drain *d, uint32_t states,
-                void (*each)(void *ctx, const struct swap_diag_socket *s), struct rel_err *e)
+                void (*each)(void *ctx, const struct rel_diag_socket *s), struct rel_err *e)
 {
     for (size_t i = 0; i < d->port_n; i++)
-        if (swap_diag_dump(d->ports[i].family, d->ports[i].port, states, each, d, e) < 0)
+        if (rel_diag_dump(d->ports[i].family, d->ports[i].port, states, each, d, e) < 0)
             return -1;
     return 0;
 }
@@ -88,7 +88,7 @@ int swap_drain_begin(const struct swap_traffic *t, struct swap_drain **drain, st
         swap_traffic_view(t, i, &view);
         add_port(d, view.family, view.port);
     }
-    if (dump(d, SWAP_DIAG_SYN_RECV, add_half_open, e) < 0) {
+    if (dump(d, REL_DIAG_SYN_RECV, add_half_open, e) < 0) {
         swap_drain_free(d);
         return -1;
     }
@@ -106,7 +106,7 @@ void swap_drain_free(struct swap_drain *d)
     free(d);
 }
 
-static void see_half_open(void *ctx, const struct swap_diag_socket *s)
+static void see_half_open(void *ctx, const struct rel_diag_socket *s)
 {
     struct swap_drain *d = ctx;
 
@@ -126,7 +126,7 @@ static int look_at_half_open(struct swap_drain *d, struct rel_err *e)
 
     for (size_t i = 0; i < d->half_n; i++)
         d->half[i].still = false;
-    if (d->half_n && dump(d, SWAP_DIAG_SYN_RECV, see_half_open, e) < 0)
+    if (d->half_n && dump(d, REL_DIAG_SYN_RECV, see_half_open, e) < 0)
         return -1;
     for (size_t i = 0; i < d->half_n; i++)
         if (d->half[i].still)
@@ -137,7 +137,7 @@ static int look_at_half_open(struct swap_drain *d, struct rel_err *e)
 
 /* Nothing under way, and the last thing that happened was our answer, a while ago. A client's pure
  * acknowledgement behind the last data in either direction shows that the data was ours. */
-static bool is_idle(const struct swap_diag_socket *s)
+static bool is_idle(const struct rel_diag_socket *s)
 {
     uint32_t quiet_ms =
         s->last_sent_ms < s->last_received_ms ? s->last_sent_ms : s->last_received_ms;
@@ -148,7 +148,7 @@ static bool is_idle(const struct swap_diag_socket *s)
     return quiet_ms >= (unsure || !s->bytes_received ? IDLE_UNSURE_MS : IDLE_MS);
 }
 
-static void add_connection(void *ctx, const struct swap_diag_socket *s)
+static void add_connection(void *ctx, const struct rel_diag_socket *s)
 {
     struct swap_drain *d = ctx;
 
@@ -201,7 +201,7 @@ int swap_drain_look(struct swap_drain *d, pid_t pid, struct swap_census *census,
     d->found_n = 0;
     rc = look_at_half_open(d, e);
     if (!rc)
-        rc = dump(d, SWAP_DIAG_ESTABLISHED | SWAP_DIAG_CLOSE_WAIT, add_connection, e);
+        rc = dump(d, REL_DIAG_ESTABLISHED | REL_DIAG_CLOSE_WAIT, add_connection, e);
     if (!rc)
         rc = swap_open_sockets_read(pid, &open, e);
     if (rc) {
@@ -259,7 +259,7 @@ static bool just_answered(struct batch *b, size_t i)
     uint64_t before = b->v[i].sent;
     int unread = 0;
 
-    if (swap_diag_bytes_sent(b->v[i].fd, &b->v[i].sent) < 0 ||
+    if (rel_diag_bytes_sent(b->v[i].fd, &b->v[i].sent) < 0 ||
         ioctl(b->v[i].fd, SIOCINQ, &unread) < 0)
         return true; /* it is over by itself */
     return before && b->v[i].sent != before && !unread;

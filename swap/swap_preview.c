@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/rel_clock.h"
-#include "swap/swap_diag.h"
+#include "base/rel_diag.h"
 #include "swap/swap_group.h"
 #include "swap/swap_listen.h"
 
@@ -174,7 +174,7 @@ struct accepted {
 };
 
 /* A v4 connection of a dual-stack listener is listed with its mapped address. */
-static bool is_ours(const struct accepted *a, const struct swap_diag_socket *s)
+static bool is_ours(const struct accepted *a, const struct rel_diag_socket *s)
 {
     const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->own;
     const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&a->own;
@@ -199,7 +199,7 @@ static bool has(pid_t pid, uint64_t inode)
 }
 
 /* Neither has one that was accepted and closed since the kernel listed it. */
-static void look_at(void *ctx, const struct swap_diag_socket *s)
+static void look_at(void *ctx, const struct rel_diag_socket *s)
 {
     struct accepted *a = ctx;
 
@@ -233,8 +233,8 @@ static int wait_accepted(const struct swap_group *g, int fd, const struct swap_p
         struct accepted a = start;
         bool served = was_served(fd);
 
-        if (swap_diag_dump(g->key.address.ss_family, swap_key_port(&g->key),
-                           SWAP_DIAG_ESTABLISHED | SWAP_DIAG_CLOSE_WAIT, look_at, &a, e) < 0)
+        if (rel_diag_dump(g->key.address.ss_family, swap_key_port(&g->key),
+                          REL_DIAG_ESTABLISHED | REL_DIAG_CLOSE_WAIT, look_at, &a, e) < 0)
             return -1;
         if (a.by_new)
             return 0;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "swap/swap_diag.h"
+#include "base/rel_diag.h"
 #include "swap/swap_group.h"
 #include "swap/swap_listen.h"
 
@@ -143,7 +143,7 @@ struct census {
     size_t strangers;
 };
 
-static bool same_group(const struct swap_group *g, const struct swap_diag_socket *s)
+static bool same_group(const struct swap_group *g, const struct rel_diag_socket *s)
 {
     const struct sockaddr_in *a4 = (const struct sockaddr_in *)&g->key.address;
     const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&g->key.address;
@@ -155,7 +155,7 @@ static bool same_group(const struct swap_group *g, const struct swap_diag_socket
                    v4 ? sizeof(a4->sin_addr) : sizeof(a6->sin6_addr));
 }
 
-static void count_stranger(void *ctx, const struct swap_diag_socket *s)
+static void count_stranger(void *ctx, const struct rel_diag_socket *s)
 {
     struct census *c = ctx;
 
@@ -169,8 +169,8 @@ int swap_traffic_check(const struct swap_traffic *t, struct rel_err *e)
         const struct swap_group *g = t->groups[i];
         struct census c = {.t = t, .g = g};
 
-        if (swap_diag_dump(g->key.address.ss_family, swap_key_port(&g->key), SWAP_DIAG_LISTEN,
-                           count_stranger, &c, e) < 0)
+        if (rel_diag_dump(g->key.address.ss_family, swap_key_port(&g->key), REL_DIAG_LISTEN,
+                          count_stranger, &c, e) < 0)
             return -1;
         if (c.strangers) {
             rel_autofree char *text = swap_key_text(&g->key);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "swap/swap_diag.h"
+#include "base/rel_diag.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 enum { CHUNK = 32768, TIMEOUT_S = 2 };
 
 struct dump {
-    void (*each)(void *ctx, const struct swap_diag_socket *s);
+    void (*each)(void *ctx, const struct rel_diag_socket *s);
     void *ctx;
     in_port_t port;
 };
@@ -42,7 +42,7 @@ static int ask(int fd, int family, in_port_t port, uint32_t states, struct rel_e
     return 0;
 }
 
-static void take_info(struct swap_diag_socket *s, const struct rtattr *a)
+static void take_info(struct rel_diag_socket *s, const struct rtattr *a)
 {
     struct tcp_info info = {0};
     size_t len = RTA_PAYLOAD(a);
@@ -57,14 +57,14 @@ static void take_info(struct swap_diag_socket *s, const struct rtattr *a)
 static void take(const struct dump *d, const struct nlmsghdr *head)
 {
     const struct inet_diag_msg *m = NLMSG_DATA(head);
-    struct swap_diag_socket s = {.family = m->idiag_family,
-                                 .local_port = ntohs(m->id.idiag_sport),
-                                 .peer_port = ntohs(m->id.idiag_dport),
-                                 .inode = m->idiag_inode,
-                                 .uid = m->idiag_uid,
-                                 .device = m->id.idiag_if,
-                                 .unread = m->idiag_rqueue,
-                                 .unsent = m->idiag_wqueue};
+    struct rel_diag_socket s = {.family = m->idiag_family,
+                                .local_port = ntohs(m->id.idiag_sport),
+                                .peer_port = ntohs(m->id.idiag_dport),
+                                .inode = m->idiag_inode,
+                                .uid = m->idiag_uid,
+                                .device = m->id.idiag_if,
+                                .unread = m->idiag_rqueue,
+                                .unsent = m->idiag_wqueue};
     int left = (int)(head->nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
 
     if (s.local_port != d->port)
@@ -101,9 +101,9 @@ static int take_chunk(const struct dump *d, struct nlmsghdr *head, size_t len, b
     return 0;
 }
 
-int swap_diag_dump(int family, in_port_t port, uint32_t states,
-                   void (*each)(void *ctx, const struct swap_diag_socket *s), void *ctx,
-                   struct rel_err *e)
+int rel_diag_dump(int family, in_port_t port, uint32_t states,
+                  void (*each)(void *ctx, const struct rel_diag_socket *s), void *ctx,
+                  struct rel_err *e)
 {
     rel_autoclose int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     struct dump d = {.each = each, .ctx = ctx, .port = port};
@@ -128,7 +128,7 @@ int swap_diag_dump(int family, in_port_t port, uint32_t states,
     return 0;
 }
 
-int swap_diag_bytes_sent(int fd, uint64_t *n)
+int rel_diag_bytes_sent(int fd, uint64_t *n)
 {
     struct tcp_info info = {0};
     socklen_t len = sizeof(info);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The TCP sockets of this network namespace, as the kernel lists them (sock_diag(7)). No privilege
  * is needed. Any thread; no state. */
-#ifndef SWAP_DIAG_H
-#define SWAP_DIAG_H
+#ifndef REL_DIAG_H
+#define REL_DIAG_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -12,13 +12,13 @@
 
 /* States, as bits of `states` (include/net/tcp_states.h). */
 enum {
-    SWAP_DIAG_ESTABLISHED = 1 << 1,
-    SWAP_DIAG_SYN_RECV = 1 << 3,
-    SWAP_DIAG_CLOSE_WAIT = 1 << 8,
-    SWAP_DIAG_LISTEN = 1 << 10
+    REL_DIAG_ESTABLISHED = 1 << 1,
+    REL_DIAG_SYN_RECV = 1 << 3,
+    REL_DIAG_CLOSE_WAIT = 1 << 8,
+    REL_DIAG_LISTEN = 1 << 10
 };
 
-struct swap_diag_socket {
+struct rel_diag_socket {
     int family;
     in_port_t local_port, peer_port; /* host order */
     struct in6_addr local, peer;     /* IPv4: the first four bytes */
@@ -35,11 +35,11 @@ struct swap_diag_socket {
 
 /* Calls `each` for every TCP socket of that family on local port `port` in one of `states`. A v4
  * connection of a dual-stack listener is in AF_INET6 only (facts of the kernel). */
-REL_MUST_USE int swap_diag_dump(int family, in_port_t port, uint32_t states,
-                                void (*each)(void *ctx, const struct swap_diag_socket *s),
-                                void *ctx, struct rel_err *e);
+REL_MUST_USE int rel_diag_dump(int family, in_port_t port, uint32_t states,
+                               void (*each)(void *ctx, const struct rel_diag_socket *s), void *ctx,
+                               struct rel_err *e);
 
 /* Bytes that the socket of descriptor `fd` has sent, with those sent again (TCP_INFO, tcp(7)). */
-REL_MUST_USE int swap_diag_bytes_sent(int fd, uint64_t *n);
+REL_MUST_USE int rel_diag_bytes_sent(int fd, uint64_t *n);
 
 #endif
