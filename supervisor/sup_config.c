@@ -2,7 +2,6 @@
 #include "supervisor/sup_config.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -121,57 +120,6 @@ static int read_keep(struct sup_config_reader *r, const json_t *v, struct rel_er
     return 0;
 }
 
-static bool is_variable(const char *name)
-{
-    if (!isalpha((unsigned char)*name) && *name != '_')
-        return false;
-    while (isalnum((unsigned char)*name) || *name == '_')
-        name++;
-    return *name == '\0';
-}
-
-/* What tells a peer who it is and keeps it off the ports of others. */
-static bool is_ours(const char *name)
-{
-    static const char *const ours[] = {"RELEASE_NODE", "RELEASE_TMP",       "ERL_AFLAGS",
-                                       "RELSUP_HOME",  "RELSUP_GENERATION", "RELEASE_DISTRIBUTION"};
-
-    for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
-        if (!strcmp(ours[i], name))
-            return true;
-    return false;
-}
-
-static int wrong_variable(const struct sup_config_reader *r, const char *name, const char *what,
-                          struct rel_err *e)
-{
-    const char *from = rel_json_find_key(r->text, r->key, 1);
-
-    return rel_fail(e, REL_E_INPUT, 0, "%s:%d: env: '%s' %s", r->file,
-                    rel_json_line(r->text, rel_json_find_key(from, name, 0)), name, what);
-}
-
-static int read_env(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
-{
-    const char *name;
-    json_t *value;
-    size_t n = 0;
-
-    if (!json_is_object(v))
-        return sup_config_wrong(r, "must be an object of names and strings", e);
-    r->c->env = rel_xcalloc(json_object_size(v) + 1, sizeof(*r->c->env));
-    json_object_foreach ((json_t *)v, name, value) {
-        if (!is_variable(name))
-            return wrong_variable(r, name, "is no name of a variable", e);
-        if (is_ours(name))
-            return wrong_variable(r, name, "is set by relsup itself", e);
-        if (!json_is_string(value))
-            return wrong_variable(r, name, "must have a string", e);
-        r->c->env[n++] = rel_strf("%s=%s", name, json_string_value(value));
-    }
-    return 0;
-}
-
 /* A relative path starts at the folder of relsup.json. That the key is one is seen at once, not at
  * the first upgrade. */
 static int read_public_key(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
@@ -223,7 +171,10 @@ static const struct {
     {"boot_s", read_boot},
     {"shutdown_s", read_shutdown},
     {"keep", read_keep},
-    {"env", read_env},
+    {"env", sup_config_env},
+    {"user", sup_config_user},
+    {"capabilities", sup_config_capabilities},
+    {"ports", sup_config_ports},
     {"key", read_public_key},
     {"drain_s", read_drain},
     {"soak_s", read_soak},
@@ -307,9 +258,6 @@ int sup_config_read(const char *home_file, const char *release_file, struct sup_
 
 void sup_config_fini(struct sup_config *c)
 {
-    for (char **p = c->env; p && *p; p++)
-        free(*p);
-    free(c->env);
     free(c->app);
     free(c->key);
     free(c->node_names[0]);
@@ -319,6 +267,7 @@ void sup_config_fini(struct sup_config *c)
         free(c->callbacks[i].module);
     }
     free(c->callbacks);
+    sup_config_process_fini(c);
     sup_config_swap_fini(c);
     *c = (struct sup_config){0};
 }

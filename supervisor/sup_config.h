@@ -72,6 +72,11 @@ struct sup_config {
     int keep;            /* releases kept on disk beside the one that runs; default 3 */
     char *key;           /* file of the public key that must have signed a release; NULL: none */
     char **env;          /* "NAME=VALUE" for the peers, NULL-terminated; may be NULL */
+    char *user;          /* peers, steps and probes run as that one; NULL: as relsup does */
+    char **capabilities; /* what they keep, as "net_bind_service"; NULL-terminated; may be NULL */
+    int *ports;          /* TCP ports on which the application is to listen, exactly these */
+    size_t port_n;
+    bool ports_set; /* false: not said, and learnt from what it does */
     struct sup_health *health;
     size_t health_n;
     struct sup_boot_step *before_boot;
@@ -82,9 +87,13 @@ struct sup_config {
 };
 
 /* Both files may be absent: defaults. Keys of the contract that this version does not act on yet
- * (distribution, user) are REL_E_INPUT like unknown ones, so nobody believes they work. */
+ * (distribution) are REL_E_INPUT like unknown ones, so nobody believes they work. */
 REL_MUST_USE int sup_config_read(const char *home_file, const char *release_file,
                                  struct sup_config *c, struct rel_err *e);
 void sup_config_fini(struct sup_config *c);
+
+/* The number of a capability (capabilities(7)) by its name, in any case, with or without "cap_";
+ * -1: there is none of that name. */
+int sup_capability_number(const char *name);
 
 #endif

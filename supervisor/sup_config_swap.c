@@ -295,7 +295,7 @@ int sup_config_after_cutover(struct sup_config_reader *r, const json_t *v, struc
     return config_call(r, v, &r->c->after_cutover, e);
 }
 
-static void free_words(char **words)
+void sup_config_free_words(char **words)
 {
     for (char **w = words; w && *w; w++)
         free(*w);
@@ -311,12 +311,12 @@ void sup_config_swap_fini(struct sup_config *c)
         free(h->host);
         free(h->body);
         free(h->expr);
-        free_words(h->command);
+        sup_config_free_words(h->command);
     }
     free(c->health);
     for (size_t i = 0; i < c->before_boot_n; i++) {
         free(c->before_boot[i].eval);
-        free_words(c->before_boot[i].run);
+        sup_config_free_words(c->before_boot[i].run);
     }
     free(c->before_boot);
     free(c->before_cutover.module);

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <string.h>
 
 #include "base/rel_io.h"
@@ -129,6 +130,48 @@ static void what_a_swap_needs_is_read(void **state)
     sup_config_fini(&c);
 }
 
+static void what_the_processes_are_is_read(void **state)
+{
+    rel_autofree char *file = put(state, "relsup.json",
+                                  "{\"user\": \"root\", \"ports\": [8080, 443],"
+                                  " \"capabilities\": [\"CAP_NET_BIND_SERVICE\", \"sys_nice\"]}");
+    rel_autofree char *none = put(state, "none.json", "{\"ports\": []}");
+    struct sup_config c = {0};
+    struct rel_err e = {0};
+
+    if (sup_config_read(file, NULL, &c, &e) < 0)
+        fail_msg("%s", e.msg);
+    assert_string_equal(c.user, "root");
+    assert_string_equal(c.capabilities[0], "net_bind_service");
+    assert_string_equal(c.capabilities[1], "sys_nice");
+    assert_null(c.capabilities[2]);
+    assert_true(c.ports_set);
+    assert_int_equal(c.port_n, 2);
+    assert_int_equal(c.ports[1], 443);
+    sup_config_fini(&c);
+    assert_int_equal(sup_config_read(none, NULL, &c, &e), 0);
+    assert_true(c.ports_set);
+    assert_int_equal(c.port_n, 0);
+    sup_config_fini(&c);
+    assert_int_equal(unlink(none), 0);
+    assert_int_equal(sup_config_read(none, NULL, &c, &e), 0);
+    assert_false(c.ports_set);
+    assert_null(c.user);
+    sup_config_fini(&c);
+}
+
+static void capabilities_have_the_numbers_of_the_kernel(void **state)
+{
+    (void)state;
+    assert_int_equal(sup_capability_number("chown"), CAP_CHOWN);
+    assert_int_equal(sup_capability_number("cap_net_bind_service"), CAP_NET_BIND_SERVICE);
+    assert_int_equal(sup_capability_number("CAP_SYS_NICE"), CAP_SYS_NICE);
+    assert_int_equal(sup_capability_number("setfcap"), CAP_SETFCAP);
+    assert_int_equal(sup_capability_number("checkpoint_restore"), CAP_CHECKPOINT_RESTORE);
+    assert_int_equal(sup_capability_number("cap_"), -1);
+    assert_int_equal(sup_capability_number(""), -1);
+}
+
 static void what_is_wrong_is_told_with_its_line(void **state)
 {
     static const struct {
@@ -169,6 +212,14 @@ static void what_is_wrong_is_told_with_its_line(void **state)
         {"{\"env\":\n{\"A\": 1}}", ":2: env: 'A' must have a string"},
         {"{\"env\":\n{\"A\": \"x\\u0000y\"}}", ":2:"},
         {"{\"env\": {\"ERL_AFLAGS\": \"\"}}", ":1: env: 'ERL_AFLAGS' is set by relsup"},
+        {"{\"user\": \"nobody at all\"}", ":1: user names 'nobody at all', which is no user"},
+        {"{\"user\": 0}", ":1: user must be the name"},
+        {"{\"capabilities\": \"net_bind_service\"}", ":1: capabilities must be a list"},
+        {"{\n\"capabilities\": [\"net_bind\"]}", ":2: capabilities must have names of"},
+        {"{\"ports\": 80}", ":1: ports must be a list of TCP ports"},
+        {"{\"ports\": [80, 0]}", ":1: ports must have whole numbers from 1 to 65535"},
+        {"{\"ports\": [65536]}", ":1: ports must have whole numbers"},
+        {"{\"ports\": [\"http\"]}", ":1: ports must have whole numbers"},
         {"{\"keep\": 1, \"keep\": 2}", "duplicate"},
         {"{\"keep\": 1,}", ":1:"},
         {"[]", ":1: must be one object"},
@@ -195,6 +246,8 @@ int main(void)
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(the_home_stands_over_the_release),
         cmocka_unit_test(what_a_swap_needs_is_read),
+        cmocka_unit_test(what_the_processes_are_is_read),
+        cmocka_unit_test(capabilities_have_the_numbers_of_the_kernel),
         cmocka_unit_test(what_is_wrong_is_told_with_its_line),
     };
 
