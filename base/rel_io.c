@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -77,14 +78,31 @@ static int open_parent(int dir_fd, const char *path, int *parent_fd, char **name
     return 0;
 }
 
-static char *tmp_name_of(const char *name)
+int rel_random(void *out, size_t n, struct rel_err *e)
 {
-    unsigned char r[8] = {0};
+    char *p = out;
 
-    while (getrandom(r, sizeof(r), 0) < 0 && errno == EINTR)
-        ;
-    return rel_strf(".%.200s.%02x%02x%02x%02x%02x%02x%02x%02x.tmp", name, r[0], r[1], r[2], r[3],
-                    r[4], r[5], r[6], r[7]);
+    while (n > 0) {
+        ssize_t got = getrandom(p, n, 0);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return rel_fail(e, REL_E_IO, errno, "ask the system for random bytes");
+        p += got;
+        n -= (size_t)got;
+    }
+    return 0;
+}
+
+static int make_tmp_name(const char *name, char **tmp_name, struct rel_err *e)
+{
+    uint64_t r;
+
+    if (rel_random(&r, sizeof(r), e) < 0)
+        return -1;
+    *tmp_name = rel_strf(".%.200s.%016" PRIx64 ".tmp", name, r);
+    return 0;
 }
 
 int rel_tmp_open(struct rel_tmp *t, int dir_fd, const char *path, mode_t mode, struct rel_err *e)
@@ -92,7 +110,8 @@ int rel_tmp_open(struct rel_tmp *t, int dir_fd, const char *path, mode_t mode, s
     *t = (struct rel_tmp)REL_TMP_INIT;
     if (open_parent(dir_fd, path, &t->dir_fd, &t->name, e) < 0)
         return -1;
-    t->tmp_name = tmp_name_of(t->name);
+    if (make_tmp_name(t->name, &t->tmp_name, e) < 0)
+        goto undo;
     t->fd =
         openat(t->dir_fd, t->tmp_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (t->fd < 0) {

@@ -68,6 +68,10 @@ REL_MUST_USE int rel_remove_tree(int dir_fd, const char *path, struct rel_err *e
 /* Makes every file and directory below `path` durable by one syncfs(2) of its file system. */
 REL_MUST_USE int rel_sync_tree(int dir_fd, const char *path, struct rel_err *e);
 
+/* Fills `out` from the kernel's generator (getrandom(2)). A secret is made of nothing else: there
+ * is no way on without it. */
+REL_MUST_USE int rel_random(void *out, size_t n, struct rel_err *e);
+
 bool rel_is_dir(int dir_fd, const char *path);
 bool rel_is_file(int dir_fd, const char *path);
 

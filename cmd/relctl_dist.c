@@ -1,23 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/rel_io.h"
 #include "cmd/relctl.h"
+#include "hotload/hot_port.h"
 
-enum { COOKIE_LEN = 32, COOKIE_MAX = 512, PORT_LOW = 10240, PORT_HIGH = 32768, PORT_TRIES = 64 };
-
-static void random_bytes(void *out, size_t n)
-{
-    while (getrandom(out, n, 0) < 0 && errno == EINTR)
-        ;
-}
+enum { COOKIE_LEN = 32, COOKIE_MAX = 512 };
 
 /* ------------------------------------------------------------------ the cookie */
 
@@ -33,28 +25,30 @@ static char *cookie_of_file(const char *path)
     return len ? rel_xstrndup(text, len) : NULL;
 }
 
-static char *new_cookie(void)
+static int make_new_cookie(char **cookie, struct rel_err *e)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    unsigned char r[COOKIE_LEN] = {0};
-    char *cookie = rel_xcalloc(COOKIE_LEN + 1, 1);
+    unsigned char r[COOKIE_LEN];
 
-    random_bytes(r, sizeof(r));
+    if (rel_random(r, sizeof(r), e) < 0)
+        return rel_wrap(e, "make a cookie");
+    *cookie = rel_xcalloc(COOKIE_LEN + 1, 1);
     for (int i = 0; i < COOKIE_LEN; i++)
-        cookie[i] = letters[r[i] % 32];
-    return cookie;
+        (*cookie)[i] = letters[r[i] % 32];
+    return 0;
 }
 
 /* Who says it first: the operator, vm.args, the release, an earlier boot; else it is made. */
-static char *choose_cookie(const struct relctl_boot *b, const char *file)
+static int choose_cookie(const struct relctl_boot *b, const char *file, char **cookie,
+                         struct rel_err *e)
 {
     const char *given = relctl_env("RELEASE_COOKIE", b->cookie_given);
     rel_autofree char *of_release = rel_strf("%s/releases/COOKIE", b->root);
-    char *cookie = given ? rel_xstrdup(given) : cookie_of_file(of_release);
 
-    if (!cookie)
-        cookie = cookie_of_file(file);
-    return cookie ? cookie : new_cookie();
+    *cookie = given ? rel_xstrdup(given) : cookie_of_file(of_release);
+    if (!*cookie)
+        *cookie = cookie_of_file(file);
+    return *cookie ? 0 : make_new_cookie(cookie, e);
 }
 
 /* A folder that somebody else made, or can read, is no place for a secret. */
@@ -86,7 +80,8 @@ static int make_cookie(const struct relctl_boot *b, struct rel_err *e)
     if (make_private_dir(dir, e) < 0 || make_private_dir(erlang, e) < 0)
         return -1;
     there = cookie_of_file(file);
-    cookie = choose_cookie(b, file);
+    if (choose_cookie(b, file, &cookie, e) < 0)
+        return -1;
     if (strlen(cookie) >= COOKIE_MAX)
         return rel_fail(e, REL_E_INPUT, 0, "the cookie is longer than %d characters",
                         COOKIE_MAX - 1);
@@ -130,32 +125,14 @@ static char *whole_name(const struct relctl_boot *b, const char *distribution)
     return rel_strf("%s@%s", name, host);
 }
 
-static bool can_bind(int port)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    rel_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
-}
-
-/* Below the range from which the kernel gives ports to outgoing connections (ip_local_port_range),
- * so that none of those takes it before the VM does. */
+/* The launcher becomes the VM after we are gone, and the VM shares its port with nobody, so it
+ * cannot be kept for it. Who takes it meanwhile keeps the VM from starting; nobody takes him for
+ * the VM, because every connect looks first at who listens (hot_port.h). */
 static int find_port(int *port, struct rel_err *e)
 {
-    for (int i = 0; i < PORT_TRIES; i++) {
-        uint32_t r = 0;
-        int candidate;
+    rel_autoclose int fd = -1;
 
-        random_bytes(&r, sizeof(r));
-        candidate = PORT_LOW + (int)(r % (PORT_HIGH - PORT_LOW));
-        if (can_bind(candidate)) {
-            *port = candidate;
-            return 0;
-        }
-    }
-    return rel_fail(e, REL_E_IO, 0, "no free port on 127.0.0.1 for the distribution");
+    return hot_port_take(geteuid(), port, &fd, e);
 }
 
 /* ------------------------------------------------------------------ the contact */
