@@ -199,8 +199,8 @@ static void trial_begin(struct trial *t, const struct sup_hot_job *job)
     t->runs[0].health = &sup_node_health;
     for (size_t i = 1; i < t->n; i++)
         t->runs[i].health = &c->health[i - 1];
-    t->place = (struct sup_place){.home = job->home ? job->home : "",
-                                  .contact = hot_contact_copy(job->contact)};
+    t->place = (struct sup_place){
+        .home = job->home ? job->home : "", .config = c, .contact = hot_contact_copy(job->contact)};
     sup_place_find(&t->place);
 }
 

@@ -10,11 +10,12 @@
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
+#include "supervisor/sup_env.h"
 #include "supervisor/sup_store.h"
 
 #define LISTEN_OPTION "{raw,1,15,<<1,0,0,0>>}" /* SOL_SOCKET, SO_REUSEPORT */
 
-enum { ENV_MAX = 1024, VM_ARGS_MAX = 1 << 20 };
+enum { VM_ARGS_MAX = 1 << 20 };
 
 extern char **environ;
 
@@ -77,64 +78,30 @@ static int write_relx_vm_args(const struct pkg_release *r, const char *node, con
     return rel_replace_file(AT_FDCWD, path, out.p, out.len, 0600, e);
 }
 
-struct env {
-    char *v[ENV_MAX + 1];
-    size_t n;
-};
-
-static void env_fini(struct env *env)
-{
-    for (size_t i = 0; i < env->n; i++)
-        free(env->v[i]);
-}
-
-static bool is_ours(const char *line)
-{
-    static const char *const names[] = {
-        "RELEASE_", "RELSUP_",   "ERL_",    "RELX_",         "ROOTDIR=",    "BINDIR=",
-        "EMU=",     "PROGNAME=", "VMARGS_", "HEART_COMMAND", "XDG_CONFIG_", "NOTIFY_SOCKET"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (!strncmp(line, names[i], strlen(names[i])))
-            return true;
-    return false;
-}
-
-static void env_add(struct env *env, char *line)
-{
-    if (env->n < ENV_MAX)
-        env->v[env->n++] = line;
-    else
-        free(line);
-}
-
-static void make_env(struct env *env, const struct sup_spawn *s, const struct sup_peer *peer,
+static void make_env(struct sup_env *env, const struct sup_spawn *s, const struct sup_peer *peer,
                      const char *tmp)
 {
     rel_autofree char *options = without_space(listen_options(peer->release));
 
-    for (char **p = environ; *p; p++)
-        if (!is_ours(*p))
-            env_add(env, rel_xstrdup(*p));
-    for (char **p = s->env; p && *p; p++)
-        env_add(env, rel_xstrdup(*p));
-    env_add(env, rel_strf("RELEASE_NODE=%s", peer->contact.node));
-    env_add(env, rel_xstrdup("RELEASE_DISTRIBUTION=sname"));
+    sup_env_begin(env, environ, s->env);
+    sup_env_setf(env, "RELEASE_NODE=%s", peer->contact.node);
+    sup_env_setf(env, "RELEASE_DISTRIBUTION=sname");
     /* mix's launcher insists on a cookie for the command line; the VM ignores it (docs/cookie.md)
      */
-    env_add(env, rel_xstrdup("RELEASE_COOKIE=decoy"));
-    env_add(env, rel_strf("RELEASE_TMP=%s", tmp));
-    env_add(env, rel_strf("XDG_CONFIG_HOME=%s/secret", s->home));
-    env_add(env, rel_strf("RELSUP_HOME=%s", s->home));
-    env_add(env, rel_strf("RELSUP_GENERATION=%d", s->generation));
-    env_add(env, rel_strf("ERL_CRASH_DUMP=%s/log/peer-%d.dump", s->home, s->generation));
-    env_add(env, rel_strf("ERL_AFLAGS=-setcookie -home x -start_epmd false -erl_epmd_port %d "
-                          "-kernel inet_dist_use_interface {127,0,0,1} "
-                          "-kernel inet_default_listen_options %s",
-                          peer->contact.port, options));
+    sup_env_setf(env, "RELEASE_COOKIE=decoy");
+    sup_env_setf(env, "RELEASE_TMP=%s", tmp);
+    sup_env_setf(env, "XDG_CONFIG_HOME=%s/secret", s->home);
+    sup_env_setf(env, "RELSUP_HOME=%s", s->home);
+    sup_env_setf(env, "RELSUP_GENERATION=%d", s->generation);
+    sup_env_setf(env, "ERL_CRASH_DUMP=%s/log/peer-%d.dump", s->home, s->generation);
+    sup_env_setf(env,
+                 "ERL_AFLAGS=-setcookie -home x -start_epmd false -erl_epmd_port %d "
+                 "-kernel inet_dist_use_interface {127,0,0,1} "
+                 "-kernel inet_default_listen_options %s",
+                 peer->contact.port, options);
     if (peer->release->kind == PKG_KIND_RELX) {
-        env_add(env, rel_strf("VMARGS_PATH=%s/vm.args", tmp));
-        env_add(env, rel_strf("RELX_OUT_FILE_PATH=%s", tmp));
+        sup_env_setf(env, "VMARGS_PATH=%s/vm.args", tmp);
+        sup_env_setf(env, "RELX_OUT_FILE_PATH=%s", tmp);
     }
 }
 
@@ -162,7 +129,7 @@ static void on_proc_exit(uv_process_t *proc, int64_t status, int signal)
     peer->on_exit(peer);
 }
 
-static int spawn(uv_loop_t *loop, struct sup_peer *peer, struct env *env, struct rel_err *e)
+static int spawn(uv_loop_t *loop, struct sup_peer *peer, struct sup_env *env, struct rel_err *e)
 {
     rel_autofree char *launcher = rel_strf("%s/bin/%s", peer->release->root, peer->release->name);
     bool relx = peer->release->kind == PKG_KIND_RELX;
@@ -232,7 +199,7 @@ int sup_peer_spawn(uv_loop_t *loop, const struct sup_spawn *s, void (*on_exit)(s
 {
     rel_autofree char *tmp = rel_strf("%s/run/peer-%d", s->home, s->generation);
     struct sup_peer *p = rel_xcalloc(1, sizeof(*p));
-    struct env env = {.n = 0};
+    sup_autoenv struct sup_env env = {0};
     int rc;
 
     p->on_exit = on_exit;
@@ -245,7 +212,6 @@ int sup_peer_spawn(uv_loop_t *loop, const struct sup_spawn *s, void (*on_exit)(s
     }
     make_env(&env, s, p, tmp);
     rc = spawn(loop, p, &env, e);
-    env_fini(&env);
     if (rc < 0) {
         if (p->proc.type == UV_PROCESS) /* uv_spawn initialised the handle before it failed */
             uv_close((uv_handle_t *)&p->proc, on_closed);

@@ -15,6 +15,7 @@
 #include "base/rel_clock.h"
 #include "hotload/hot_node.h"
 #include "supervisor/sup_curl.h"
+#include "supervisor/sup_env.h"
 #include "swap/swap_listen.h"
 
 enum { BODY_MAX = 1 << 16 };
@@ -201,52 +202,38 @@ static int wait_for(pid_t pid, const struct sup_health *h, struct rel_err *e)
     return 0;
 }
 
-/* The environment tells whom to look at. */
-static char **make_env(const struct sup_place *place)
+/* It tells whom to look at. */
+static void make_env(const struct sup_place *place, struct sup_env *env)
 {
     const struct hot_contact *c = &place->contact;
     char source[INET6_ADDRSTRLEN] = "";
-    size_t n = 0, at = 0;
-    char **env;
 
-    while (environ[n])
-        n++;
     if (place->group_n)
         swap_address_text(&place->groups[0].source, source);
-    env = rel_xcalloc(n + 6, sizeof(*env));
-    for (; at < n; at++)
-        env[at] = rel_xstrdup(environ[at]);
-    env[at++] = rel_strf("RELSUP_HOME=%s", place->home);
-    env[at++] = rel_strf("RELSUP_GENERATION=%d", c->generation);
-    env[at++] = rel_strf("RELSUP_PID=%d", (int)c->pid);
-    env[at++] = rel_strf("RELSUP_NODE=%s", c->node);
-    env[at] = rel_strf("RELSUP_PREVIEW_ADDRESS=%s", source);
-    return env;
-}
-
-static void free_env(char **env)
-{
-    for (char **p = env; *p; p++)
-        free(*p);
-    free(env);
+    sup_env_begin(env, environ, place->config ? place->config->env : NULL);
+    sup_env_setf(env, "RELSUP_HOME=%s", place->home);
+    sup_env_setf(env, "RELSUP_GENERATION=%d", c->generation);
+    sup_env_setf(env, "RELSUP_PID=%d", (int)c->pid);
+    sup_env_setf(env, "RELSUP_NODE=%s", c->node);
+    sup_env_setf(env, "RELSUP_PREVIEW_ADDRESS=%s", source);
 }
 
 static int probe_exec(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)
 {
-    char **env = make_env(place);
+    sup_autoenv struct sup_env env = {0};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     pid_t pid = 0;
     int rc;
 
+    make_env(place, &env);
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawnattr_init(&attr);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
-    rc = posix_spawnp(&pid, h->command[0], &files, &attr, h->command, env);
+    rc = posix_spawnp(&pid, h->command[0], &files, &attr, h->command, env.v);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attr);
-    free_env(env);
     if (rc)
         return rel_fail(e, REL_E_CHILD, rc, "start %s", h->command[0]);
     return wait_for(pid, h, e);

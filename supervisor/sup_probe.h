@@ -14,6 +14,8 @@
 /* Where the peer is. Copies, because it may end meanwhile. */
 struct sup_place {
     const char *home;
+    const struct sup_config
+        *config; /* lent, as the probe itself is; NULL: no operator's settings */
     struct hot_contact contact;
     struct swap_group_view *groups; /* in which it listens */
     size_t group_n;

@@ -8,6 +8,7 @@
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
+#include "supervisor/sup_env.h"
 
 enum { LINE_LEN = 4096 };
 
@@ -106,46 +107,12 @@ static void on_step_exit(uv_process_t *proc, int64_t status, int signal)
     uv_close((uv_handle_t *)proc, on_closed);
 }
 
-/* What tells a running peer who it is must not reach a step; the operator's variables do. */
-static bool is_peers(const char *line)
+static void make_env(const struct sup_steps *s, struct sup_env *env)
 {
-    static const char *const names[] = {"RELEASE_", "RELSUP_",  "ERL_",    "RELX_",
-                                        "ROOTDIR=", "BINDIR=",  "VMARGS_", "HEART_COMMAND",
-                                        "EMU=",     "PROGNAME="};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (!strncmp(line, names[i], strlen(names[i])))
-            return true;
-    return false;
-}
-
-static char **make_env(const struct sup_steps *s)
-{
-    char **own = s->o.config->env;
-    size_t n = 0, own_n = 0, at = 0;
-    char **env;
-
-    while (environ[n])
-        n++;
-    while (own && own[own_n])
-        own_n++;
-    env = rel_xcalloc(n + own_n + 4, sizeof(*env));
-    for (size_t i = 0; i < n; i++)
-        if (!is_peers(environ[i]))
-            env[at++] = rel_xstrdup(environ[i]);
-    for (size_t i = 0; i < own_n; i++)
-        env[at++] = rel_xstrdup(own[i]);
-    env[at++] = rel_strf("RELEASE_TMP=%s", s->tmp);
-    env[at++] = rel_strf("RELEASE_ROOT=%s", s->release->root);
-    env[at] = rel_strf("RELEASE_VSN=%s", s->release->vsn);
-    return env;
-}
-
-static void free_env(char **env)
-{
-    for (char **p = env; *p; p++)
-        free(*p);
-    free(env);
+    sup_env_begin(env, environ, s->o.config->env);
+    sup_env_setf(env, "RELEASE_TMP=%s", s->tmp);
+    sup_env_setf(env, "RELEASE_ROOT=%s", s->release->root);
+    sup_env_setf(env, "RELEASE_VSN=%s", s->release->vsn);
 }
 
 static int spawn(struct sup_steps *s, struct rel_err *e)
@@ -167,14 +134,15 @@ static int spawn(struct sup_steps *s, struct rel_err *e)
                               .stdio = stdio,
                               .stdio_count = 3,
                               .exit_cb = on_step_exit};
+    sup_autoenv struct sup_env env = {0};
     int rc;
 
     if (out < 0 || in < 0)
         return rel_fail(e, REL_E_IO, errno, "open %s", s->log);
-    o.env = make_env(s);
+    make_env(s, &env);
+    o.env = env.v;
     s->proc.data = s;
     rc = uv_spawn(s->loop, &s->proc, &o);
-    free_env(o.env);
     if (rc < 0) { /* the handle is there all the same, and on_closed says what happened */
         rel_fail(&s->e, REL_E_CHILD, -rc, "before_boot: start %s", args[0]);
         uv_close((uv_handle_t *)&s->proc, on_closed);
