@@ -2,11 +2,15 @@
 #include "cmd/cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
 
+#include "cmd/cmd_notes.h"
+
+enum { NOTES_MS = 1000 }; /* to get rid of the last ones */
 enum { OPT_HELP = 1000, OPT_JSON, OPT_QUIET, OPT_OWN };
 
 static const struct cmd_option common[] = {
@@ -215,6 +219,7 @@ static int parse_args(struct cmd_ctx *ctx, struct parse *p, int argc, char **arg
 
 static int run_verb(struct cmd_ctx *ctx, int argc, char **argv)
 {
+    struct cmd_notes *notes = NULL;
     struct rel_err e = {0};
     struct parse p = {0};
 
@@ -228,11 +233,28 @@ static int run_verb(struct cmd_ctx *ctx, int argc, char **argv)
         return fflush(stdout) == EOF ? REL_FAILED : REL_DONE;
     }
     rel_out_init(&ctx->out, stdout, stderr, p.json, p.quiet);
-    if (ctx->verb->run(ctx, &e) < 0) {
+    if (ctx->verb->lives_on && cmd_notes_open(STDERR_FILENO, p.json, &notes, &e) == 0)
+        ctx->out.notes = cmd_notes_stream(notes);
+    if (e.code || ctx->verb->run(ctx, &e) < 0) {
         rel_out_error(&ctx->out, ctx->prog, &e);
-        return (int)rel_code_outcome(e.code);
+        ctx->exit_status = (int)rel_code_outcome(e.code);
     }
+    if (notes)
+        cmd_notes_close(notes, NOTES_MS);
     return ctx->exit_status;
+}
+
+/* A descriptor that the caller closed would be the next file of ours that is opened, and what is
+ * written for people would go into it. */
+static void open_standard(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
 }
 
 int cmd_main(const struct cmd_program *program, int argc, char **argv)
@@ -241,6 +263,7 @@ int cmd_main(const struct cmd_program *program, int argc, char **argv)
     struct rel_err e = {0};
     int status;
 
+    open_standard();
     /* libarchive takes names of files for text of the locale; they are UTF-8 whatever LANG says */
     setlocale(LC_CTYPE, "C.UTF-8");
     signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of write, with a message */

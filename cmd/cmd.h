@@ -37,6 +37,7 @@ struct cmd_verb {
     int pos_min, pos_max;             /* pos_max -1: any number */
     bool stop_at_pos;                 /* what follows the first positional is not ours to parse */
     bool hidden;                      /* not in the help: called by our own scripts */
+    bool lives_on; /* who reads its notes must not be able to hold it up (cmd_notes.h) */
     int (*run)(struct cmd_ctx *ctx, struct rel_err *e);
 };
 

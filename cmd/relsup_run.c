@@ -41,4 +41,5 @@ const struct cmd_verb relsup_run = {
     .usage = "[TARBALL|DIR] --home HOME [--boot TIME]",
     .options = options,
     .pos_max = 1,
+    .lives_on = true,
     .run = run};

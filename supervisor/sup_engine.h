@@ -21,7 +21,7 @@
 #include "swap/swap_listen.h"
 #include "swap/swap_traffic.h"
 
-enum { SUP_EVENTS = 16, SUP_SHARES = 16 };
+enum { SUP_EVENTS = 16, SUP_SHARES = 16, SUP_SIGNALS = 3 };
 
 /* What was asked for last. */
 struct sup_ask {
@@ -94,7 +94,8 @@ struct sup {
     struct sup_config config;
     const struct sup_run_options *options;
     struct sup_control *control;
-    uv_signal_t term, interrupt;
+    uv_signal_t signals[SUP_SIGNALS];
+    bool reload; /* the settings are to be read anew, as soon as nothing is under way */
     uv_timer_t tick;
     uv_work_t job, probe;
     bool job_busy, probe_busy;
@@ -127,6 +128,8 @@ struct sup {
 };
 
 void sup_log(struct sup *s, const char *fmt, ...) REL_PRINTF(2, 3);
+/* Reads the settings; on failure they stay as they are. Nothing may be under way. */
+REL_MUST_USE int sup_read_config(struct sup *s, struct rel_err *e);
 /* Tells the service manager (sd_notify(3)); nothing without one. */
 void sup_notify(const char *state);
 /* Puts what the home is in the middle of, and who may run, into its journal. */
@@ -146,6 +149,16 @@ void sup_step(struct sup *s, const char *step, const char *state, const char *de
 void sup_on_peer_exit(struct sup_peer *peer);
 /* Whoever looks for the active peer finds it; what fails is logged. */
 void sup_show_active(struct sup *s);
+
+/* sup_signal.c. Each signal does what docs/signals.md says: none but a fault of the program, or
+ * SIGKILL, ends the supervisor while its application runs on. */
+
+/* Until the loop listens to them: those that would end us, or stop us, for nothing. */
+void sup_signals_ignore(void);
+void sup_signals_open(struct sup *s);
+void sup_signals_close(struct sup *s);
+/* Reads the settings if SIGHUP asked for it and nothing is under way. */
+void sup_reload_tick(struct sup *s);
 
 /* sup_report.c */
 void sup_report_done(struct sup *s);

@@ -53,7 +53,8 @@ void sup_notify(const char *state)
         a.sun_path[0] = '\0';
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0)
-        (void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&a, len);
+        (void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&a,
+                      len);
 }
 
 static void add_peer(struct sup_journal *j, const struct sup_peer *p)
@@ -191,19 +192,13 @@ static void restart_current(struct sup *s, const char *what)
         sup_begin(s, &ask);
 }
 
-static void on_closed_ignore(uv_handle_t *handle)
-{
-    (void)handle;
-}
-
 static void close_all(struct sup *s)
 {
     if (s->stop_conn)
         sup_conn_result(rel_steal(&s->stop_conn), json_pack("{s:b}", "stopped", 1));
     sup_control_close(s->control);
-    uv_close((uv_handle_t *)&s->tick, on_closed_ignore);
-    uv_close((uv_handle_t *)&s->term, on_closed_ignore);
-    uv_close((uv_handle_t *)&s->interrupt, on_closed_ignore);
+    uv_close((uv_handle_t *)&s->tick, NULL);
+    sup_signals_close(s);
 }
 
 static void while_stopping(struct sup *s, int64_t now)
@@ -314,6 +309,7 @@ static void on_tick(uv_timer_t *timer)
     if (s->state == SWAP_BOOTING && s->candidate && !s->stopping)
         sup_probe_candidate(s);
     nudge(s, now);
+    sup_reload_tick(s);
     reap_orphans(s);
     if (s->steps)
         sup_steps_tick(s->steps);
@@ -329,12 +325,6 @@ static void on_tick(uv_timer_t *timer)
         uv_timer_start(timer, on_tick, REST_MS, REST_MS);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
-{
-    (void)number;
-    sup_stop_all(handle->data);
-}
-
 static int open_loop(struct sup *s, struct rel_err *e)
 {
     rel_autofree char *path = rel_strf("%s/run/control.sock", s->store.home);
@@ -342,11 +332,8 @@ static int open_loop(struct sup *s, struct rel_err *e)
 
     uv_loop_init(&s->loop);
     uv_timer_init(&s->loop, &s->tick);
-    uv_signal_init(&s->loop, &s->term);
-    uv_signal_init(&s->loop, &s->interrupt);
-    s->tick.data = s->term.data = s->interrupt.data = s->job.data = s->probe.data = s;
-    uv_signal_start(&s->term, on_signal, SIGTERM);
-    uv_signal_start(&s->interrupt, on_signal, SIGINT);
+    sup_signals_open(s);
+    s->tick.data = s->job.data = s->probe.data = s;
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
     return sup_control_open(&s->loop, path, &handler, &s->control, e);
 }
@@ -372,12 +359,17 @@ static int first_release(struct sup *s, struct sup_ask *ask, struct rel_err *e)
 }
 
 /* HOME/relsup.json, or the one that the release brings. */
-static int read_config(struct sup *s, struct rel_err *e)
+int sup_read_config(struct sup *s, struct rel_err *e)
 {
     rel_autofree char *own = rel_strf("%s/relsup.json", s->store.home);
     rel_autofree char *shipped = rel_strf("%s/current/relsup.json", s->store.home);
+    struct sup_config read = {0};
 
-    return sup_config_read(own, shipped, &s->config, e);
+    if (sup_config_read(own, shipped, &read, e) < 0)
+        return -1;
+    sup_config_fini(&s->config);
+    s->config = read;
+    return 0;
 }
 
 /* The peers that a supervisor of this home left behind when it was killed. There is no way to watch
@@ -409,19 +401,19 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     struct sup_ask ask = {.what = "boot", .soak_ms = 0, .drain_ms = -1, .step_ms = -1};
     rel_autofree char *contact = NULL;
 
+    sup_signals_ignore();
     if (sup_store_open(options->home, &s.store, e) < 0)
         return -1;
     contact = rel_strf("%s/run/active.json", s.store.home);
-    if (read_config(&s, e) < 0 || end_leftovers(&s, e) < 0 || first_release(&s, &ask, e) < 0) {
+    if (sup_read_config(&s, e) < 0 || end_leftovers(&s, e) < 0 || first_release(&s, &ask, e) < 0) {
         sup_config_fini(&s.config);
         sup_store_close(&s.store);
         return -1;
     }
     (void)!unlink(contact);
     if (open_loop(&s, e) < 0) {
-        uv_close((uv_handle_t *)&s.tick, on_closed_ignore);
-        uv_close((uv_handle_t *)&s.term, on_closed_ignore);
-        uv_close((uv_handle_t *)&s.interrupt, on_closed_ignore);
+        uv_close((uv_handle_t *)&s.tick, NULL);
+        sup_signals_close(&s);
     } else {
         announce(&s);
         sup_begin(&s, &ask);
