@@ -8,16 +8,12 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-int rel_read_file(int dir_fd, const char *path, size_t max, char **data, size_t *len,
-                  struct rel_err *e)
+int rel_read_fd(int fd, const char *path, size_t max, char **data, size_t *len, struct rel_err *e)
 {
-    rel_autoclose int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     rel_autobuf struct rel_buf b = {0};
     struct stat st;
     char chunk[65536];
 
-    if (fd < 0)
-        return rel_fail(e, REL_E_IO, errno, "open %s", path);
     if (fstat(fd, &st) < 0)
         return rel_fail(e, REL_E_IO, errno, "stat %s", path);
     if (S_ISDIR(st.st_mode))
@@ -38,6 +34,16 @@ int rel_read_file(int dir_fd, const char *path, size_t max, char **data, size_t 
     *len = b.len;
     *data = rel_buf_take(&b);
     return 0;
+}
+
+int rel_read_file(int dir_fd, const char *path, size_t max, char **data, size_t *len,
+                  struct rel_err *e)
+{
+    rel_autoclose int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        return rel_fail(e, REL_E_IO, errno, "open %s", path);
+    return rel_read_fd(fd, path, max, data, len, e);
 }
 
 int rel_write_all(int fd, const void *data, size_t len, struct rel_err *e)

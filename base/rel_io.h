@@ -18,6 +18,10 @@
 REL_MUST_USE int rel_read_file(int dir_fd, const char *path, size_t max, char **data, size_t *len,
                                struct rel_err *e);
 
+/* The same of an open file, from where it stands; `path` is its name for the message. */
+REL_MUST_USE int rel_read_fd(int fd, const char *path, size_t max, char **data, size_t *len,
+                             struct rel_err *e);
+
 /* Writes all of it, over partial writes and signals. */
 REL_MUST_USE int rel_write_all(int fd, const void *data, size_t len, struct rel_err *e);
 

@@ -9,6 +9,7 @@
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
+#include "supervisor/sup_trust.h"
 
 enum { ANSWER_MAX = 4 << 20 };
 
@@ -19,12 +20,16 @@ static int connect_to(const char *home, int *fd, struct rel_err *e)
 
     if (s < 0)
         return rel_fail(e, REL_E_IO, errno, "make a socket");
+    if (sup_trust_control(home, e) < 0)
+        return -1;
     if ((size_t)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/control.sock", home) >=
         sizeof(a.sun_path))
         return rel_fail(e, REL_E_USAGE, 0, "the path of the home %s is too long", home);
     if (connect(s, (struct sockaddr *)&a, sizeof(a)) < 0)
         return rel_fail(e, REL_E_NOT_RUNNING, 0,
                         "no supervisor runs in %s, start it by 'relsup run'", home);
+    if (sup_trust_server(s, home, e) < 0)
+        return -1;
     *fd = rel_steal_fd(&s);
     return 0;
 }

@@ -6,13 +6,16 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/rel_io.h"
 #include "base/rel_json.h"
 #include "pkg/pkg_sign.h"
 #include "supervisor/sup_config_internal.h"
+#include "supervisor/sup_trust.h"
 
-enum { FILE_MAX = 1 << 20, TIME_MAX_S = 86400, KEEP_MAX = 1000 };
+enum { FILE_MAX = 1 << 20, SHIPPED_MAX = 1 << 16 };
+enum { TIME_MAX_S = 86400, KEEP_MAX = 1000 };
 enum { BOOT_MS = 60000, SHUTDOWN_MS = 30000, DRAIN_MS = 30000, KEEP = 3 };
 enum { ATOM_MAX = 255 }; /* characters, of Erlang */
 enum { DRAIN_RATE = 500, DRAIN_RATE_MAX = 1000000, NODE_NAME_MAX = 64 };
@@ -188,10 +191,24 @@ static const struct {
     {"hot_callbacks", read_callbacks},
 };
 
-static int read_key(struct sup_config_reader *r, const char *key, const json_t *v,
+/* What opens a home to others, or says as whom its programs run, is for its operator alone. */
+static bool is_operators(const char *key)
+{
+    static const char *const names[] = {"key", "user", "capabilities", "env_file"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (!strcmp(names[i], key))
+            return true;
+    return false;
+}
+
+static int read_key(struct sup_config_reader *r, bool shipped, const char *key, const json_t *v,
                     struct rel_err *e)
 {
     r->key = key;
+    if (shipped && is_operators(key))
+        return sup_config_wrong(r, "cannot come with a release, only from relsup.json of the home",
+                                e);
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         if (!strcmp(keys[i].key, key))
             return keys[i].read(r, v, e);
@@ -199,31 +216,67 @@ static int read_key(struct sup_config_reader *r, const char *key, const json_t *
                     rel_json_line(r->text, rel_json_find_key(r->text, key, 1)), key);
 }
 
-static int read_file(struct sup_config *c, const char *file, struct rel_err *e)
+static int parse(struct sup_config *c, const char *text, size_t len, const char *file, bool shipped,
+                 struct rel_err *e)
 {
-    rel_autofree char *text = NULL;
-    json_auto_t *doc = NULL;
     json_error_t error;
-    struct sup_config_reader r = {.c = c, .file = file};
+    json_auto_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+    struct sup_config_reader r = {.c = c, .file = file, .text = text};
     const char *key;
     json_t *v;
-    size_t len;
 
-    if (rel_read_file(AT_FDCWD, file, FILE_MAX, &text, &len, e) < 0) {
-        e->code = e->sys == ENOENT || e->sys == EACCES ? REL_E_INPUT : e->code;
-        return -1;
-    }
-    doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
     if (!doc)
         return rel_fail(e, REL_E_INPUT, 0, "%s:%d:%d: %s", file, error.line, error.column,
                         error.text);
     if (!json_is_object(doc))
         return rel_fail(e, REL_E_INPUT, 0, "%s:1: must be one object", file);
-    r.text = text;
     json_object_foreach (doc, key, v)
-        if (read_key(&r, key, v, e) < 0)
+        if (read_key(&r, shipped, key, v, e) < 0)
             return -1;
     return 0;
+}
+
+int sup_config_parse(const char *text, size_t len, const char *file, bool shipped,
+                     struct sup_config *c, struct rel_err *e)
+{
+    struct sup_config read = {.boot_ms = BOOT_MS,
+                              .shutdown_ms = SHUTDOWN_MS,
+                              .drain_ms = DRAIN_MS,
+                              .drain_rate = DRAIN_RATE,
+                              .keep = KEEP};
+
+    (void)inet_pton(AF_INET, PREVIEW, &read.preview);
+    if (text && parse(&read, text, len, file, shipped, e) < 0) {
+        sup_config_fini(&read);
+        return -1;
+    }
+    *c = read;
+    return 0;
+}
+
+/* Never waits: a named pipe is no file of settings. */
+static int read_text(const char *file, bool shipped, char **text, size_t *len, struct rel_err *e)
+{
+    rel_autoclose int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return rel_fail(e, REL_E_INPUT, errno, "%s: open it", file);
+    if (!S_ISREG(st.st_mode))
+        return rel_fail(e, REL_E_INPUT, 0, "%s: is not a plain file", file);
+    if (!shipped && sup_trust_file(fd, file, e) < 0)
+        return -1;
+    return rel_read_fd(fd, file, shipped ? SHIPPED_MAX : FILE_MAX, text, len, e);
+}
+
+static int read_file(const char *file, bool shipped, struct sup_config *c, struct rel_err *e)
+{
+    rel_autofree char *text = NULL;
+    size_t len = 0;
+
+    if (file && read_text(file, shipped, &text, &len, e) < 0)
+        return -1;
+    return sup_config_parse(text, len, file, shipped, c, e);
 }
 
 /* A link that leads nowhere is there, and an error when it is read: a file system that is not
@@ -236,23 +289,20 @@ static bool is_there(const char *file)
 int sup_config_read(const char *home_file, const char *release_file, struct sup_config *c,
                     struct rel_err *e)
 {
-    struct sup_config read = {.boot_ms = BOOT_MS,
-                              .shutdown_ms = SHUTDOWN_MS,
-                              .drain_ms = DRAIN_MS,
-                              .drain_rate = DRAIN_RATE,
-                              .keep = KEEP};
-    const char *file = NULL;
-
-    (void)inet_pton(AF_INET, PREVIEW, &read.preview);
     if (is_there(home_file))
-        file = home_file;
-    else if (is_there(release_file))
-        file = release_file;
-    if (file && read_file(&read, file, e) < 0) {
-        sup_config_fini(&read);
+        return read_file(home_file, false, c, e);
+    return read_file(is_there(release_file) ? release_file : NULL, true, c, e);
+}
+
+int sup_config_check_shipped(const char *release_file, struct rel_err *e)
+{
+    struct sup_config c;
+
+    if (!is_there(release_file))
+        return 0;
+    if (read_file(release_file, true, &c, e) < 0)
         return -1;
-    }
-    *c = read;
+    sup_config_fini(&c);
     return 0;
 }
 

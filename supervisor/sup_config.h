@@ -86,10 +86,21 @@ struct sup_config {
     size_t callback_n;
 };
 
-/* Both files may be absent: defaults. Keys of the contract that this version does not act on yet
- * (distribution) are REL_E_INPUT like unknown ones, so nobody believes they work. */
+/* The operator's file where there is one, as a whole; else the release's; else defaults. The
+ * operator's must be nobody else's (sup_trust.h). What a release brings is read as hostile, and
+ * must not have the keys key, user, capabilities and env_file. Keys of the contract that this
+ * version does not act on yet (distribution) are REL_E_INPUT like unknown ones, so nobody believes
+ * they work. */
 REL_MUST_USE int sup_config_read(const char *home_file, const char *release_file,
                                  struct sup_config *c, struct rel_err *e);
+
+/* What a release brings could be used, whether it will be or not. 0 where it brings nothing. */
+REL_MUST_USE int sup_config_check_shipped(const char *release_file, struct rel_err *e);
+
+/* The text of a file of that name, or NULL: defaults. */
+REL_MUST_USE int sup_config_parse(const char *text, size_t len, const char *file, bool shipped,
+                                  struct sup_config *c, struct rel_err *e);
+
 void sup_config_fini(struct sup_config *c);
 
 /* The number of a capability (capabilities(7)) by its name, in any case, with or without "cap_";

@@ -7,6 +7,7 @@
 
 #include "base/rel_json.h"
 #include "supervisor/sup_config_internal.h"
+#include "supervisor/sup_env.h"
 
 enum { PORT_MAX = 65535, PORTS_MAX = 1024, USER_MAX = 256 };
 
@@ -17,18 +18,6 @@ static bool is_variable(const char *name)
     while (isalnum((unsigned char)*name) || *name == '_')
         name++;
     return *name == '\0';
-}
-
-/* What tells a peer who it is and keeps it off the ports of others. */
-static bool is_ours(const char *name)
-{
-    static const char *const ours[] = {"RELEASE_NODE", "RELEASE_TMP",       "ERL_AFLAGS",
-                                       "RELSUP_HOME",  "RELSUP_GENERATION", "RELEASE_DISTRIBUTION"};
-
-    for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
-        if (!strcmp(ours[i], name))
-            return true;
-    return false;
 }
 
 static int wrong_variable(const struct sup_config_reader *r, const char *name, const char *what,
@@ -52,7 +41,7 @@ int sup_config_env(struct sup_config_reader *r, const json_t *v, struct rel_err 
     json_object_foreach ((json_t *)v, name, value) {
         if (!is_variable(name))
             return wrong_variable(r, name, "is no name of a variable", e);
-        if (is_ours(name))
+        if (sup_env_is_set_by_relsup(name))
             return wrong_variable(r, name, "is set by relsup itself", e);
         if (!json_is_string(value))
             return wrong_variable(r, name, "must have a string", e);

@@ -5,6 +5,7 @@
 
 #include "supervisor/sup_config_internal.h"
 
+enum { REGEX_MAX = 500, COPIES_MAX = 1000 };
 enum { LIST_MAX = 64, COUNT_MAX = 1000, PORT_MAX = 65535 };
 enum { INTERVAL_MS = 1000, TIMEOUT_MS = 2000, FAILURES = 3, STEP_MS = 300000, CALL_MS = 5000 };
 
@@ -59,6 +60,37 @@ static int read_string(const struct sup_config_reader *r, const json_t *v, void 
     return 0;
 }
 
+/* regcomp(3) copies what is repeated, and calls itself for what is nested; with a back reference
+ * regexec(3) may take for ever. A release may bring these settings, so none of it is believed. */
+static bool is_modest(const char *regex)
+{
+    unsigned long copies = 1, most = 1;
+    bool counts = false;
+
+    for (const char *p = regex; *p; p++) {
+        if (*p == '\\' && isdigit((unsigned char)p[1]))
+            return false;
+        if (*p == '\\' && p[1]) {
+            p++;
+        } else if (*p == '{') {
+            counts = true;
+            most = 1;
+        } else if (*p == '}' && counts) {
+            counts = false;
+            copies *= most;
+        } else if (counts && isdigit((unsigned char)*p)) {
+            char *end;
+            unsigned long n = strtoul(p, &end, 10);
+
+            most = n > most ? n : most;
+            p = end - 1;
+        }
+        if (most > COPIES_MAX || copies > COPIES_MAX)
+            return false;
+    }
+    return strlen(regex) <= REGEX_MAX;
+}
+
 static int read_regex(const struct sup_config_reader *r, const json_t *v, void *to,
                       struct rel_err *e)
 {
@@ -67,6 +99,11 @@ static int read_regex(const struct sup_config_reader *r, const json_t *v, void *
 
     if (read_string(r, v, to, e) < 0)
         return -1;
+    if (!is_modest(*(char **)to))
+        return sup_config_wrong(r,
+                                "must be a regular expression of at most 500 bytes, without back "
+                                "references and without more than 1000 repetitions",
+                                e);
     rc = regcomp(&regex, *(char **)to, REG_EXTENDED | REG_NOSUB);
     if (rc)
         return sup_config_wrong(r, "must be a regular expression", e);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "supervisor/sup_term.h"
 
@@ -232,10 +233,13 @@ static void on_control_closed(uv_handle_t *handle)
 int sup_control_open(uv_loop_t *loop, const char *path, const struct sup_control_handler *handler,
                      struct sup_control **control, struct rel_err *e)
 {
-    struct sup_control *c = rel_xcalloc(1, sizeof(*c));
+    struct sup_control *c;
     mode_t mask;
     int rc;
 
+    if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) /* libuv 1.44 would cut it */
+        return rel_fail(e, REL_E_INPUT, ENAMETOOLONG, "listen on %s", path);
+    c = rel_xcalloc(1, sizeof(*c));
     c->handler = *handler;
     c->path = rel_xstrdup(path);
     uv_pipe_init(loop, &c->pipe, 0);

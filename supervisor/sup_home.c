@@ -13,6 +13,7 @@
 #include "base/rel_io.h"
 #include "hotload/hot_contact.h"
 #include "pkg/pkg_release.h"
+#include "supervisor/sup_trust.h"
 
 enum { FOLDER_MAX = 3 };
 
@@ -231,6 +232,10 @@ int sup_home_find(const char *home, const char *app, char **found, struct rel_er
     path = realpath(given, NULL);
     if (!path)
         return rel_fail(e, REL_E_NOT_RUNNING, errno, "home %s", given);
+    if (sup_trust_control(path, e) < 0) {
+        free(path);
+        return -1;
+    }
     *found = path;
     return 0;
 }

@@ -14,7 +14,8 @@ void sup_home_withdraw(const char *home);
 
 /* Finds the one home: `home` if given, else RELSUP_HOME, else the announced ones, narrowed by `app`
  * (the name of the release that runs there). *found is absolute, owned by the caller.
- * REL_E_NOT_RUNNING when there is none, REL_E_USAGE naming them when there are several. */
+ * REL_E_NOT_RUNNING when there is none, REL_E_USAGE naming them when there are several, REL_E_INPUT
+ * for one that is somebody else's (sup_trust.h). */
 REL_MUST_USE int sup_home_find(const char *home, const char *app, char **found, struct rel_err *e);
 
 #endif

@@ -16,6 +16,7 @@
 #include "pkg/pkg_parallel.h"
 #include "pkg/pkg_verify.h"
 #include "supervisor/sup_run.h"
+#include "supervisor/sup_trust.h"
 
 #define INCOMING ".incoming-"
 
@@ -85,6 +86,8 @@ int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e)
     char real[PATH_MAX];
 
     *s = (struct sup_store){.lock_fd = -1};
+    if (sup_trust_home(home, e) < 0)
+        return -1;
     for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
         rel_autofree char *path = rel_strf("%s%s", home, folders[i]);
 

@@ -17,7 +17,8 @@ struct sup_store {
 };
 
 /* Makes what is missing of the home (0700), takes its lock, removes half-unpacked releases, makes
- * the cookie. REL_E_BUSY when another supervisor holds it. */
+ * the cookie. REL_E_BUSY when another supervisor holds it. REL_E_INPUT, and nothing is made: others
+ * own or can write it (sup_trust.h). */
 REL_MUST_USE int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e);
 void sup_store_close(struct sup_store *s);
 

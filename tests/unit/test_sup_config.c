@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/rel_io.h"
 #include "supervisor/sup_config.h"
@@ -88,6 +89,54 @@ static void the_home_stands_over_the_release(void **state)
     assert_int_equal(sup_config_read(home, release, &c, &e), 0);
     assert_int_equal(c.keep, 2);
     sup_config_fini(&c);
+}
+
+static void what_is_the_operators_comes_with_no_release(void **state)
+{
+    static const char *const texts[] = {"{\n\"key\": \"k.pub\"}", "{\n\"user\": \"root\"}",
+                                        "{\n\"capabilities\": []}",
+                                        "{\n\"env_file\": \"/etc/shadow\"}"};
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        rel_autofree char *home = rel_strf("%s/none.json", (char *)*state);
+        rel_autofree char *release = put(state, "release.json", texts[i]);
+        rel_autofree char *start = rel_strf("%s:2: ", release);
+        struct sup_config c = {.keep = 77};
+        struct rel_err e = {0}, e2 = {0};
+
+        assert_int_equal(sup_config_read(home, release, &c, &e), -1);
+        assert_int_equal(e.code, REL_E_INPUT);
+        assert_int_equal(strncmp(e.msg, start, strlen(start)), 0);
+        assert_non_null(strstr(e.msg, "cannot come with a release"));
+        assert_int_equal(c.keep, 77);
+        assert_int_equal(sup_config_check_shipped(release, &e2), -1);
+        assert_string_equal(e.msg, e2.msg);
+    }
+}
+
+static void what_others_can_write_is_no_settings(void **state)
+{
+    rel_autofree char *file = put(state, "relsup.json", "{\"keep\": 1}");
+    struct sup_config c = {.keep = 77};
+    struct rel_err e = {0};
+
+    assert_int_equal(chmod(file, 0664), 0);
+    assert_int_equal(sup_config_read(file, NULL, &c, &e), -1);
+    assert_int_equal(e.code, REL_E_INPUT);
+    assert_non_null(strstr(e.msg, "can be written by its group: 'chmod go-w "));
+    assert_int_equal(c.keep, 77);
+    assert_int_equal(unlink(file), 0);
+}
+
+static void a_pipe_is_no_settings_and_is_not_waited_for(void **state)
+{
+    rel_autofree char *file = rel_strf("%s/pipe.json", (char *)*state);
+    struct sup_config c;
+    struct rel_err e = {0};
+
+    assert_int_equal(mkfifo(file, 0600), 0);
+    assert_int_equal(sup_config_read(NULL, file, &c, &e), -1);
+    assert_non_null(strstr(e.msg, "is not a plain file"));
 }
 
 static void what_a_swap_needs_is_read(void **state)
@@ -220,6 +269,14 @@ static void what_is_wrong_is_told_with_its_line(void **state)
         {"{\"ports\": [80, 0]}", ":1: ports must have whole numbers from 1 to 65535"},
         {"{\"ports\": [65536]}", ":1: ports must have whole numbers"},
         {"{\"ports\": [\"http\"]}", ":1: ports must have whole numbers"},
+        {"{\"env\":\n{\"RELEASE_COOKIE\": \"x\"}}", ":2: env: 'RELEASE_COOKIE' is set by relsup"},
+        {"{\"env\": {\"ERL_CRASH_DUMP\": \"x\"}}", ":1: env: 'ERL_CRASH_DUMP' is set by relsup"},
+        {"{\"env\": {\"RELSUP_ANY\": \"x\"}}", ":1: env: 'RELSUP_ANY' is set by relsup"},
+        {"{\"health\": [{\"type\": \"http\", \"path\": \"/\", \"body\": \"(a)\\\\1\"}]}",
+         "references"},
+        {"{\"health\": [{\"type\": \"http\", \"path\": \"/\", \"body\": \"((a{99}){99}){99}\"}]}",
+         "without more than 1000 repetitions"},
+        {"{\"health\": [{\"type\": \"http\", \"path\": \"/\", \"body\": \"a{1,32000}\"}]}", "1000"},
         {"{\"keep\": 1, \"keep\": 2}", "duplicate"},
         {"{\"keep\": 1,}", ":1:"},
         {"[]", ":1: must be one object"},
@@ -245,6 +302,9 @@ int main(void)
         cmocka_unit_test(without_a_file_the_defaults_hold),
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(the_home_stands_over_the_release),
+        cmocka_unit_test(what_is_the_operators_comes_with_no_release),
+        cmocka_unit_test(what_others_can_write_is_no_settings),
+        cmocka_unit_test(a_pipe_is_no_settings_and_is_not_waited_for),
         cmocka_unit_test(what_a_swap_needs_is_read),
         cmocka_unit_test(what_the_processes_are_is_read),
         cmocka_unit_test(capabilities_have_the_numbers_of_the_kernel),
