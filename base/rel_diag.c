@@ -52,6 +52,7 @@ static void take_info(struct rel_diag_socket *s, const struct rtattr *a)
     s->last_received_ms = info.tcpi_last_data_recv;
     s->last_ack_ms = info.tcpi_last_ack_recv;
     s->bytes_received = info.tcpi_bytes_received;
+    s->bytes_sent = info.tcpi_bytes_sent;
 }
 
 static void take(const struct dump *d, const struct nlmsghdr *head)

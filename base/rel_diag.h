@@ -30,7 +30,7 @@ struct rel_diag_socket {
         unsent; /* bytes in the two queues; of a listener: connections, and the limit */
     /* ms since; of established ones (TCP_INFO) */
     uint32_t last_sent_ms, last_received_ms, last_ack_ms;
-    uint64_t bytes_received;
+    uint64_t bytes_received, bytes_sent;
 };
 
 /* Calls `each` for every TCP socket of that family on local port `port` in one of `states`. A v4

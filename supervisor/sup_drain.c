@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The drain: looks again and again what a peer that gets no new connections has left, and ends
- * what is idle, or late, in batches. */
+/* The drain: looks again and again what a peer that gets no new connections has left. What is idle
+ * at the end, or late, its own server ends, when it is told to stop. */
 #include "base/rel_clock.h"
 #include "supervisor/sup_engine.h"
 
 /* A dead half-open connection lives 65 s (facts of the kernel), and nobody waits behind most. */
-enum { HALF_OPEN_CAP_MS = 10000, LOOK_MIN_MS = 20, LOOK_MAX_MS = 1000, CLOSE_MS = 100 };
+enum { HALF_OPEN_CAP_MS = 10000, LOOK_MIN_MS = 20, LOOK_MAX_MS = 1000 };
 
 static const struct sup_peer *drained(const struct sup *s)
 {
@@ -47,12 +47,6 @@ void sup_drain_end(struct sup *s)
     s->rest = (struct sup_rest){0};
 }
 
-void sup_drain_close_left(struct sup *s)
-{
-    s->rest.closed_ms = rel_mono_ms();
-    sup_step(s, "drain", "running", "closing what is left");
-}
-
 static void on_look(uv_work_t *work)
 {
     struct sup *s = work->data;
@@ -60,9 +54,7 @@ static void on_look(uv_work_t *work)
     int64_t began = rel_mono_ms();
 
     rel_err_clear(&r->e);
-    r->ended_n = 0;
-    if (swap_drain_look(r->drain, r->pid, &r->seen, &r->e) == 0 && r->close_n)
-        (void)!swap_drain_close(r->drain, r->pid, r->close_n, &r->ended_n, &r->e);
+    (void)!swap_drain_look(r->drain, r->pid, &r->seen, &r->e);
     r->look_took_ms = rel_mono_ms() - began;
 }
 
@@ -81,7 +73,7 @@ static unsigned queued(const struct sup *s)
 
 static bool is_draining(const struct sup *s)
 {
-    return s->state == SWAP_DRAINING || s->state == SWAP_CLOSING || s->state == SWAP_REVERTING;
+    return s->state == SWAP_DRAINING || s->state == SWAP_REVERTING;
 }
 
 /* A connection goes from half-open to the queue to the process, and this look took the three in
@@ -96,7 +88,7 @@ static void judge(struct sup *s, int64_t now)
     s->rest.calm = !waits;
     if (calm && !c->established)
         sup_post(s, SWAP_DRAINED);
-    else if (calm && c->established == c->idle && s->state != SWAP_CLOSING)
+    else if (calm && c->established == c->idle)
         sup_post(s, SWAP_QUIET);
 }
 
@@ -109,7 +101,6 @@ static void on_looked(uv_work_t *work, int status)
     (void)status;
     s->rest.busy = false;
     s->rest.census = s->rest.seen;
-    s->rest.closed_n += s->rest.ended_n;
     if (s->rest.again && is_draining(s)) {
         sup_drain_begin(s);
         return;
@@ -126,27 +117,11 @@ static void on_looked(uv_work_t *work, int status)
         judge(s, now);
 }
 
-/* In this look: as many as are due since the last one, and enough that all are over in time. */
-static size_t due(struct sup *s, int64_t now)
-{
-    int64_t left_ms = s->deadline_ms - now, rate = s->config.drain_rate, n;
-
-    if (s->state != SWAP_CLOSING)
-        return 0;
-    if (left_ms > 2 * CLOSE_MS && (int64_t)s->rest.census.established * 2000 / left_ms > rate)
-        rate = (int64_t)s->rest.census.established * 2000 / left_ms;
-    n = rate * (now - s->rest.closed_ms) / 1000;
-    if (n)
-        s->rest.closed_ms = now;
-    return (size_t)n;
-}
-
 void sup_drain_tick(struct sup *s, int64_t now)
 {
     if (!s->rest.drain || s->rest.busy || s->steer.busy || !is_draining(s) || !drained(s) ||
         now < s->rest.look_ms)
         return;
-    s->rest.close_n = due(s, now);
     s->rest.pid = drained(s)->contact.pid;
     s->rest.busy = true;
     s->rest.work.data = s;

@@ -79,9 +79,7 @@ struct sup_rest {
     uv_work_t work;
     struct swap_drain *drain;        /* NULL: nothing is waited for */
     struct swap_census census, seen; /* seen: by the look under way */
-    size_t close_n, ended_n;         /* connections to be ended in this look, and what came of it */
-    size_t closed_n;                 /* so far */
-    int64_t began_ms, look_ms, look_took_ms, closed_ms;
+    int64_t began_ms, look_ms, look_took_ms;
     struct rel_err e;
     pid_t pid;        /* of the look under way */
     bool busy, again; /* again: for the other peer, as soon as the look under way is over */
@@ -196,8 +194,6 @@ void sup_health_end(struct sup *s);
 
 /* sup_drain.c */
 void sup_drain_begin(struct sup *s);
-/* From now on what is left is ended in batches. */
-void sup_drain_close_left(struct sup *s);
 void sup_drain_tick(struct sup *s, int64_t now);
 void sup_drain_end(struct sup *s);
 /* "12 connections, 24 s left", owned by the caller; NULL while nothing is drained. */

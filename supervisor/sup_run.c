@@ -233,7 +233,6 @@ static const char *step_of(const struct sup *s)
     case SWAP_SOAKING:
         return "soak";
     case SWAP_DRAINING:
-    case SWAP_CLOSING:
         return "drain";
     case SWAP_CHANGING:
         return "change";
@@ -282,8 +281,7 @@ static void reap_orphans(const struct sup *s)
 static void beat(struct sup *s, int64_t now)
 {
     rel_autofree char *drain = NULL;
-    int64_t pause =
-        s->state == SWAP_DRAINING || s->state == SWAP_CLOSING ? DRAIN_BEAT_MS : HEARTBEAT_MS;
+    int64_t pause = s->state == SWAP_DRAINING ? DRAIN_BEAT_MS : HEARTBEAT_MS;
 
     if (s->stop_conn && now - s->told_ms > HEARTBEAT_MS) {
         s->told_ms = now;

@@ -237,7 +237,7 @@ static void abort_swap(struct sup *s, struct sup_conn *conn)
     if (swap_fsm_step(s->state, SWAP_ABORTED).action == SWAP_UNEXPECTED || s->ask.abort_conn) {
         rel_fail(&e, REL_E_INPUT, 0, "there is nothing to abort: the supervisor is %s%s",
                  s->state == SWAP_IDLE ? "idle" : swap_state_name(s->state),
-                 s->state == SWAP_DRAINING || s->state == SWAP_CLOSING || s->state == SWAP_RETIRING
+                 s->state == SWAP_DRAINING || s->state == SWAP_RETIRING
                      ? ", the new release serves: use 'relsup rollback'"
                      : "");
         sup_conn_error(conn, &e);

@@ -214,10 +214,7 @@ static void do_drain(struct sup *s)
 
 static void do_stop_old(struct sup *s)
 {
-    rel_autofree char *detail =
-        s->rest.closed_n ? rel_strf("%zu connections were closed", s->rest.closed_n) : NULL;
-
-    sup_step(s, "drain", "done", detail);
+    sup_step(s, "drain", "done", NULL);
     sup_drain_end(s);
     sup_step(s, "stop", "running", s->old->contact.node);
     sup_peer_stop(s->old);
@@ -272,7 +269,6 @@ void sup_perform(struct sup *s, enum swap_action action)
         [SWAP_CUT_OVER] = sup_cut_over,
         [SWAP_STEER_BACK] = sup_steer_back,
         [SWAP_DRAIN] = do_drain,
-        [SWAP_CLOSE_LEFT] = sup_drain_close_left,
         [SWAP_STOP_OLD] = do_stop_old,
         [SWAP_KILL_OLD] = do_kill_old,
         [SWAP_STOP_CANDIDATE] = do_stop_candidate,

@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "swap/swap_drain.h"
 
-#include <errno.h>
-#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/rel_clock.h"
 #include "base/rel_diag.h"
 #include "swap/swap_listen.h"
 
@@ -19,7 +11,6 @@
  * apart, do not tell whether the answer or the next request came last, longer; and where nothing
  * has come at all, because the first request may have been lost on its way and come again. */
 enum { IDLE_MS = 1000, IDLE_UNSURE_MS = 5000 };
-enum { BATCH_MAX = 256, BEHIND_ANSWER_MS = 50, LOOK_US = 100 };
 
 struct half_open {
     int family;
@@ -31,7 +22,7 @@ struct half_open {
 struct connection {
     uint64_t inode;
     int vm_fd;
-    bool idle, ended;
+    bool idle;
 };
 
 struct port {
@@ -143,7 +134,8 @@ static bool is_idle(const struct rel_diag_socket *s)
         s->last_sent_ms < s->last_received_ms ? s->last_sent_ms : s->last_received_ms;
     bool unsure = s->last_sent_ms == s->last_received_ms && s->last_ack_ms == s->last_received_ms;
 
-    if (s->unread || s->unsent || (s->bytes_received && s->last_sent_ms > s->last_received_ms))
+    if (s->unread || s->unsent ||
+        (s->bytes_received && (!s->bytes_sent || s->last_sent_ms > s->last_received_ms)))
         return false;
     return quiet_ms >= (unsure || !s->bytes_received ? IDLE_UNSURE_MS : IDLE_MS);
 }
@@ -166,26 +158,17 @@ static int by_inode(const void *x, const void *y)
     return a->inode < b->inode ? -1 : a->inode > b->inode;
 }
 
-static struct connection *find(struct connection *v, size_t n, uint64_t inode)
-{
-    struct connection key = {.inode = inode};
-
-    return n ? bsearch(&key, v, n, sizeof(key), by_inode) : NULL;
-}
-
 /* Of all connections on the ports, those that the process accepted. */
 static void keep_those_of(struct swap_drain *d, const struct swap_open_sockets *open)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < d->found_n; i++) {
-        const struct connection *before = find(d->v, d->n, d->found[i].inode);
         int fd = swap_open_sockets_fd(open, d->found[i].inode);
 
         if (fd < 0)
             continue;
         d->found[i].vm_fd = fd;
-        d->found[i].ended = before && before->ended;
         d->found[n++] = d->found[i];
     }
     d->found_n = n;
@@ -220,88 +203,5 @@ int swap_drain_look(struct swap_drain *d, pid_t pid, struct swap_census *census,
     for (size_t i = 0; i < d->n; i++)
         c.idle += d->v[i].idle;
     *census = c;
-    return 0;
-}
-
-/* Our copies of the descriptors of connections that are to be ended. */
-struct batch {
-    struct {
-        int fd;
-        uint64_t sent; /* bytes, when last looked at */
-    } v[BATCH_MAX];
-    size_t n;
-};
-
-static void take_copy(struct batch *b, int pidfd, const struct connection *c)
-{
-    int fd = (int)syscall(SYS_pidfd_getfd, pidfd, c->vm_fd, 0);
-    struct stat st;
-
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == c->inode) {
-        b->v[b->n].sent = 0;
-        b->v[b->n++].fd = fd;
-    } else if (fd >= 0) {
-        close(fd);
-    }
-}
-
-/* SHUT_RD: what came is still read by the process, then comes the end (tcp(7)). */
-static void end_at(struct batch *b, size_t i)
-{
-    (void)!shutdown(b->v[i].fd, SHUT_RD);
-    close(b->v[i].fd);
-    b->v[i] = b->v[--b->n];
-}
-
-/* Has the process sent something since we last looked, and nothing come since? */
-static bool just_answered(struct batch *b, size_t i)
-{
-    uint64_t before = b->v[i].sent;
-    int unread = 0;
-
-    if (rel_diag_bytes_sent(b->v[i].fd, &b->v[i].sent) < 0 ||
-        ioctl(b->v[i].fd, SIOCINQ, &unread) < 0)
-        return true; /* it is over by itself */
-    return before && b->v[i].sent != before && !unread;
-}
-
-/* Busy ones are ended right behind an answer, when their client has the least on its way to us;
- * within reason. */
-static void end_behind_answers(struct batch *b)
-{
-    int64_t until = rel_mono_ms() + BEHIND_ANSWER_MS;
-
-    while (b->n && rel_mono_ms() < until) {
-        for (size_t i = b->n; i-- > 0;)
-            if (just_answered(b, i))
-                end_at(b, i);
-        usleep(LOOK_US);
-    }
-}
-
-int swap_drain_close(struct swap_drain *d, pid_t pid, size_t max_n, size_t *done_n,
-                     struct rel_err *e)
-{
-    rel_autoclose int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct batch b = {.n = 0};
-
-    if (pidfd < 0)
-        return rel_fail(e, REL_E_IO, errno, "look at process %d", (int)pid);
-    *done_n = 0;
-    for (int idle = 1; idle >= 0; idle--) {
-        for (size_t i = 0; i < d->n && *done_n < max_n && b.n < BATCH_MAX; i++) {
-            struct connection *c = &d->v[i];
-
-            if (c->ended || c->idle != (idle == 1))
-                continue;
-            c->ended = true;
-            take_copy(&b, pidfd, c);
-            ++*done_n;
-        }
-        if (!idle)
-            end_behind_answers(&b);
-        while (b.n)
-            end_at(&b, b.n - 1);
-    }
     return 0;
 }

@@ -36,10 +36,4 @@ struct swap_census {
 REL_MUST_USE int swap_drain_look(struct swap_drain *d, pid_t pid, struct swap_census *census,
                                  struct rel_err *e);
 
-/* Ends up to `max_n` of the connections that the last look found, idle ones first: the process
- * reads their end, as if the client had closed, and closes them itself. *done_n tells how many.
- * One that was ended is not ended again. */
-REL_MUST_USE int swap_drain_close(struct swap_drain *d, pid_t pid, size_t max_n, size_t *done_n,
-                                  struct rel_err *e);
-
 #endif

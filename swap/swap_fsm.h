@@ -24,8 +24,7 @@
     XX(SWAP_SHIFTING, shifting, STEP, "a share of the new connections proves the candidate") \
     XX(SWAP_SOAKING, soaking, SOAK, "the time in which a failure leads back")                \
     XX(SWAP_DRAINING, draining, DRAIN, "what the old peer has begun")                        \
-    XX(SWAP_CLOSING, closing, DRAIN, "the connections that are left, closed in batches")     \
-    XX(SWAP_RETIRING, retiring, SHUTDOWN, "the old peer ends")                               \
+    XX(SWAP_RETIRING, retiring, SHUTDOWN, "the old peer ends, and its connections with it")  \
     XX(SWAP_REVERTING, reverting, REVERT, "what the candidate has begun")                    \
     XX(SWAP_ABORTING, aborting, SHUTDOWN, "the candidate ends")                              \
     XX(SWAP_CHANGING, changing, NONE, "the hot upgrade")
@@ -67,7 +66,6 @@
     XX(SWAP_CUT_OVER, cut_over)               \
     XX(SWAP_STEER_BACK, steer_back)           \
     XX(SWAP_DRAIN, drain)                     \
-    XX(SWAP_CLOSE_LEFT, close_left)           \
     XX(SWAP_STOP_OLD, stop_old)               \
     XX(SWAP_KILL_OLD, kill_old)               \
     XX(SWAP_STOP_CANDIDATE, stop_candidate)   \

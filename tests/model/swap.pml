@@ -63,7 +63,6 @@ inline perform(order) {
     :: order == A_ignore || order == A_unexpected -> skip
     :: order == A_unpack || order == A_run_steps || order == A_probe || order == A_change_code ->
         job = true
-    :: order == A_close_left -> draining = true
     :: order == A_kill_step -> killing_step = true; job = true /* it ends now, hung or not */
     :: order == A_spawn_candidate ->
         if
@@ -187,11 +186,11 @@ end:
         fi }
     :: atomic { !calm && (state == S_shifting || state == S_soaking) -> fact!E_probe_failed }
     :: atomic { !calm && draining &&
-                (state == S_draining || state == S_closing || state == S_reverting) ->
+                (state == S_draining || state == S_reverting) ->
         draining = false;
         if
         :: fact!E_drained
-        :: state != S_closing -> fact!E_quiet
+        :: fact!E_quiet
         fi }
     od
 }

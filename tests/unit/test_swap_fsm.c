@@ -23,7 +23,7 @@ struct world {
     bool old_told, candidate_told; /* to stop */
     bool old_deaf, candidate_deaf; /* must be killed */
     enum job job;                  /* answers at most once */
-    bool step_killed, watched, draining, closing;
+    bool step_killed, watched, draining;
     bool armed; /* the deadline of this state is to come */
     enum share share;
     bool proved, failed, committed, running;
@@ -73,7 +73,6 @@ static bool can_happen(const struct world *w, enum swap_event event)
     case SWAP_HANDED_OVER:
         return job == HANDOVER;
     case SWAP_QUIET:
-        return w->draining && !w->closing;
     case SWAP_DRAINED:
         return w->draining;
     case SWAP_ABORTED:
@@ -138,7 +137,7 @@ static void end_run(struct world *w, bool swapped)
     }
     w->reports++;
     w->candidate = w->old_told = w->candidate_told = w->step_killed = w->watched = false;
-    w->draining = w->closing = w->proved = w->failed = w->committed = w->running = false;
+    w->draining = w->proved = w->failed = w->committed = w->running = false;
     w->share = NONE;
 }
 
@@ -168,7 +167,7 @@ static enum swap_event steer_back(struct world *w)
 {
     assert_true(w->old && !w->old_told);
     w->share = NONE;
-    w->watched = w->closing = false;
+    w->watched = false;
     w->draining = w->candidate;
     return w->candidate ? (enum swap_event)NOTHING : SWAP_CANDIDATE_EXITED;
 }
@@ -232,9 +231,6 @@ static enum swap_event obey(struct world *w, enum swap_action action)
         assert_false(w->failed);
         w->watched = false;
         w->committed = w->draining = true;
-        break;
-    case SWAP_CLOSE_LEFT:
-        w->closing = true;
         break;
     case SWAP_STOP_CANDIDATE:
         return stop_candidate(w);

@@ -56,7 +56,7 @@ open(flag + ".ended", "w").close()
 PYTHON
 OWN_PIDS+=($!)
 wait_until 10 test -e "$WORK/idle.up"
-asking 1 slow/2000
+asking 1 slow/9000
 relsup upgrade "$one" --drain 100s >"$WORK/idle.log" 2>&1 &
 upgrade=$!
 wait_until 30 in_state draining
@@ -67,15 +67,14 @@ assert_match "use 'relsup rollback'" "$(cat "$WORK/err")"
 wait "$upgrade" || fail "the upgrade: $(cat "$WORK/idle.log")"
 wait "${SLOW[0]}" || fail "the slow request beside idle connections"
 wait_until 10 test -e "$WORK/idle.ended"
-assert_match 'connections were closed' "$(cat "$WORK/idle.log")"
 
-# Streams go on until the deadline, then end in batches, and their clients see an orderly end.
-echo '{"drain_rate": 20, "shutdown_s": 3}' >"$RELSUP_HOME/relsup.json"
+# Streams go on until the deadline; then the server ends them.
+echo '{"shutdown_s": 3}' >"$RELSUP_HOME/relsup.json"
 assert_exit 0 relsup stop
 wait_until 20 gone "$supervisor"
 start_depot "$one"
 python3 - "$PORT" "$WORK/streams" <<'PYTHON' &
-import selectors, socket, sys, time
+import selectors, socket, sys
 port, flag = int(sys.argv[1]), sys.argv[2]
 poll = selectors.DefaultSelector()
 for _ in range(40):
@@ -83,24 +82,18 @@ for _ in range(40):
     s.sendall(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
     poll.register(s, selectors.EVENT_READ)
 open(flag + ".up", "w").close()
-ends = []
-while len(ends) < 40:
+ends = 0
+while ends < 40:
     for key, _ in poll.select(60):
         if not key.fileobj.recv(10000):
-            ends.append(time.monotonic())
+            ends += 1
             poll.unregister(key.fileobj)
-with open(flag + ".ended", "w") as f:
-    print(f"{ends[-1] - ends[0]:.3f}", file=f)
+open(flag + ".ended", "w").close()
 PYTHON
 OWN_PIDS+=($!)
 wait_until 10 test -e "$WORK/streams.up"
 assert_exit 0 relsup upgrade "$two" --drain 4s
-wait_until 10 test -s "$WORK/streams.ended"
-python3 - "$WORK/streams.ended" <<'PYTHON'
-import sys
-spread = float(open(sys.argv[1]).read())
-assert spread > 0.5, f"40 streams ended within {spread} s: not at 20 a second"
-PYTHON
+wait_until 10 test -e "$WORK/streams.ended"
 assert_eq "depot 0.2.0" "$(get version)"
 
 # Told to stop while it drains: the release that was committed stays, whichever peer ends first.
