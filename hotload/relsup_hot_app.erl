@@ -181,7 +181,7 @@ undo(#{meta := {Specs, Conf, Envs, Path}}) ->
     case code:get_path() of
         Path -> ok;
         _ ->
-            true = code:set_path(Path),
+            true = relsup_hot_code:set_path(Path),
             relsup_hot_code:del_paths([])
     end;
 undo(_) ->

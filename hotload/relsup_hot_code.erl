@@ -4,7 +4,7 @@
 -module(relsup_hot_code).
 
 -export([read/1, prepare/1, load/1, check_old/2, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
--export([undo/2, delete/1, purge_after/2, remember_closures/1, move_paths/1, add_paths/1, del_paths/1]).
+-export([undo/2, delete/1, purge_after/2, remember_closures/1, move_paths/1, add_paths/1, del_paths/1, set_path/1]).
 
 -import(relsup_hot_text, [refuse/2, fail/2, names/1, mods/1, text/2, gather/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
@@ -310,7 +310,11 @@ move_consolidated(Old, New) ->
                 true -> file(New);
                 false -> P
             end || P <- code:get_path()],
-    code:set_path(Path) =:= true orelse fail("code path: ~ts is not taken", [New]).
+    set_path(Path) =:= true orelse fail("code path: ~ts is not taken", [New]).
+
+%% code:set_path/1 takes all of a list or none, and not a folder that has vanished.
+set_path(Path) ->
+    code:set_path([P || P <- Path, erl_prim_loader:read_file_info(P) =/= error]).
 
 %% A path may go through a symbolic link: the folder decides, not its name.
 file_id(Path) ->

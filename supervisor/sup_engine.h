@@ -30,6 +30,8 @@ struct sup_ask {
     char *dir, *from;    /* folders in releases/ */
     bool hot, automatic; /* automatic: hot where it harms no process, else by a swap */
     bool down, booted;   /* back to an earlier release; to that which its VM booted */
+    bool in_chain;       /* its VM had that release before, since its boot */
+    bool forward;        /* a rollback by name to what did not serve before */
     bool dry_run, added; /* added: `dir` came in with this and goes if it fails */
     bool hold;           /* wait for a person before the cutover */
     bool cut_over;       /* the candidate has got all connections, for a while at least */
@@ -167,6 +169,15 @@ void sup_answer_done(struct sup *s, const char *app);
 void sup_set_current(struct sup *s, const char *dir);
 /* A deadline passed, and what it was for. */
 void sup_fail_late(struct sup *s);
+
+/* sup_prune.c: removes old releases, but none that something still has need of; what fails is
+ * logged. */
+void sup_prune(struct sup *s);
+
+/* sup_rollback.c: where a rollback goes, and what that means; NULL: to what served before. Who
+ * asked is told. */
+REL_MUST_USE int sup_find_rollback(struct sup *s, const char *version, struct sup_ask *ask,
+                                   struct rel_err *e);
 
 /* sup_change.c */
 void sup_change_code(struct sup *s);

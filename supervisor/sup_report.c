@@ -6,7 +6,9 @@
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
+#include "base/rel_out.h"
 #include "supervisor/sup_engine.h"
+#include "supervisor/sup_history.h"
 
 enum { TAIL_MAX = 1500, TAIL_SEARCH = 16384 };
 
@@ -25,15 +27,17 @@ static void note(struct sup *s, const char *outcome)
 {
     struct rel_err e = {0};
     char when[REL_TIME_LEN];
+    json_t *entry;
 
     rel_time_format(rel_wall_ms(), when);
-    if (sup_store_note(s->store.home,
-                       json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:b, s:I, s:s*}", "at", when, "what",
-                                 s->ask.what, "outcome", outcome, "from", s->ask.from, "to",
-                                 s->ask.dir, "hot", s->ask.hot, "took_ms",
-                                 (json_int_t)(rel_mono_ms() - s->ask.began_ms), "reason",
-                                 s->ask.failure.code ? s->ask.failure.msg : NULL),
-                       &e) < 0)
+    entry = json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:b, s:I}", "at", when, "what", s->ask.what,
+                      "outcome", outcome, "from", s->ask.from, "to", s->ask.dir, "hot", s->ask.hot,
+                      "took_ms", (json_int_t)(rel_mono_ms() - s->ask.began_ms));
+    if (s->ask.failure.code)
+        json_object_set_new(entry, "reason", rel_json_text(s->ask.failure.msg));
+    if (s->ask.forward)
+        json_object_set_new(entry, "forward", json_true());
+    if (sup_history_add(s->store.home, entry, &e) < 0)
         sup_log(s, "%s", e.msg);
 }
 
@@ -89,11 +93,9 @@ void sup_report_done(struct sup *s)
         forget_checked(s);
     else
         sup_set_current(s, s->ask.dir);
-    /* what was changed in place still has code of each release since its boot */
-    if (!s->ask.hot && sup_store_prune(s->store.home, s->config.keep, s->ask.dir, &e) < 0)
-        sup_log(s, "%s", e.msg);
-    rel_err_clear(&e);
     note(s, s->ask.dry_run ? "checked" : "done");
+    if (!s->ask.dry_run)
+        sup_prune(s);
     if (s->ask.conn && s->ask.failure.code)
         sup_conn_error(rel_steal(&s->ask.conn), &s->ask.failure);
     sup_answer_done(s, app);

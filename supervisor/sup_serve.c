@@ -98,31 +98,6 @@ static json_t *status_of(const struct sup *s)
     return o;
 }
 
-static int earlier_release(struct sup *s, const char *version, char **dir, struct rel_err *e)
-{
-    json_t *list = NULL;
-    size_t i;
-    json_t *one;
-
-    if (sup_releases(s->store.home, &list, e) < 0)
-        return -1;
-    json_array_foreach (list, i, one) {
-        const char *name = json_string_value(json_object_get(one, "release"));
-        bool fits =
-            version ? !strcmp(name, version) : !s->active || strcmp(name, s->active->dir) != 0;
-
-        if (fits) {
-            free(*dir);
-            *dir = rel_xstrdup(name);
-        }
-    }
-    json_decref(list);
-    if (!*dir)
-        return rel_fail(e, REL_E_INPUT, 0, "there is no %s release in this home",
-                        version ? version : "earlier");
-    return 0;
-}
-
 static int64_t time_of(const json_t *args, const char *key, int64_t none)
 {
     const json_t *v = json_object_get(args, key);
@@ -193,18 +168,19 @@ static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *
 
     ask->what = sup_cmd_name(r->cmd);
     ask->dry_run = json_is_true(json_object_get(r->args, "dry_run"));
-    ask->down = r->cmd == SUP_CMD_ROLLBACK;
-    /* what was changed in place goes back the same way, where it can */
-    if (!mode && ask->down && s->active && s->active->chain_n > 1)
-        mode = "auto";
-    ask->automatic = mode && !strcmp(mode, "auto") && s->active;
-    ask->hot = ask->automatic || (mode && !strcmp(mode, "hot"));
     if (check_idle(s, e) < 0 || take_swap_args(r->args, ask, e) < 0)
         return -1;
     if (r->cmd == SUP_CMD_RESTART)
         return sup_store_current(s->store.home, &ask->dir, e);
+    if (r->cmd == SUP_CMD_ROLLBACK && sup_find_rollback(s, version, ask, e) < 0)
+        return -1;
+    /* what was changed in place goes back the same way, where it can */
+    if (!mode && ask->in_chain)
+        mode = "auto";
+    ask->automatic = mode && !strcmp(mode, "auto") && s->active;
+    ask->hot = ask->automatic || (mode && !strcmp(mode, "hot"));
     if (r->cmd == SUP_CMD_ROLLBACK)
-        return earlier_release(s, version, &ask->dir, e);
+        return 0;
     if (!release || (*release != '/' && !sup_is_url(release)))
         return rel_fail(e, REL_E_INPUT, 0, "the path of a tarball is missing");
     if (ask->hot && !s->active)

@@ -20,7 +20,7 @@
 
 #define INCOMING ".incoming-"
 
-enum { HISTORY_MAX = 16 << 20, LOCK_MS = 1000, LOCK_RETRY_MS = 20, HASH_CHUNK = 65536 };
+enum { LOCK_MS = 1000, LOCK_RETRY_MS = 20, HASH_CHUNK = 65536 };
 
 char *sup_store_path(const char *home, const char *dir)
 {
@@ -337,38 +337,33 @@ static int list_releases(const char *home, struct found **v, size_t *n, struct r
     return 0;
 }
 
-int sup_store_prune(const char *home, int keep, const char *active, struct rel_err *e)
+static bool is_spared(const char *name, char *const *spared, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(spared[i], name))
+            return true;
+    return false;
+}
+
+int sup_store_prune(const char *home, int keep, char *const *spared, size_t spared_n,
+                    struct rel_err *e)
 {
     rel_autofree struct found *v = NULL;
     size_t n;
 
     if (list_releases(home, &v, &n, e) < 0)
         return -1;
+    for (size_t i = 0; i < n; i++)
+        keep -= is_spared(v[i].name, spared, spared_n);
     for (size_t i = 0; i < n; i++) {
         rel_autofree char *path = sup_store_path(home, v[i].name);
 
-        if (!strcmp(v[i].name, active) || keep-- > 0)
+        if (is_spared(v[i].name, spared, spared_n) || keep-- > 0)
             continue;
         if (rel_remove_tree(AT_FDCWD, path, e) < 0)
             return -1;
     }
     return 0;
-}
-
-int sup_store_note(const char *home, json_t *entry, struct rel_err *e)
-{
-    rel_autofree char *path = rel_strf("%s/log/history.jsonl", home);
-    rel_autofree char *text = NULL, *line = NULL;
-    rel_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-
-    text = json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS);
-    json_decref(entry);
-    if (fd < 0)
-        return rel_fail(e, REL_E_IO, errno, "open %s", path);
-    line = rel_strf("%s\n", text ? text : "{}");
-    if (rel_write_all(fd, line, strlen(line), e) < 0)
-        return rel_wrap(e, "%s", path);
-    return fsync(fd) < 0 ? rel_fail(e, REL_E_IO, errno, "sync %s", path) : 0;
 }
 
 char *sup_store_tail(const char *path, size_t max)
@@ -406,27 +401,6 @@ int sup_releases(const char *home, json_t **releases, struct rel_err *e)
         json_array_append_new(*releases,
                               json_pack("{s:s, s:s, s:b}", "release", v[n].name, "since", when,
                                         "current", current && !strcmp(current, v[n].name)));
-    }
-    return 0;
-}
-
-int sup_history(const char *home, json_t **history, struct rel_err *e)
-{
-    rel_autofree char *path = rel_strf("%s/log/history.jsonl", home);
-    rel_autofree char *text = NULL;
-    char *save = NULL;
-    size_t len;
-
-    *history = json_array();
-    if (!rel_is_file(AT_FDCWD, path))
-        return 0;
-    if (rel_read_file(AT_FDCWD, path, HISTORY_MAX, &text, &len, e) < 0)
-        return -1;
-    for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
-        json_t *entry = json_loads(l, 0, NULL);
-
-        if (entry) /* the line that a power loss cut is not worth the others */
-            json_array_append_new(*history, entry);
     }
     return 0;
 }

@@ -47,11 +47,9 @@ char *sup_store_path(const char *home, const char *dir);
 REL_MUST_USE int sup_store_current(const char *home, char **dir, struct rel_err *e);
 REL_MUST_USE int sup_store_set_current(const char *home, const char *dir, struct rel_err *e);
 
-/* Removes all but the `keep` newest releases, never `active`. */
-REL_MUST_USE int sup_store_prune(const char *home, int keep, const char *active, struct rel_err *e);
-
-/* One object a line in log/history.jsonl. Takes `entry`. */
-REL_MUST_USE int sup_store_note(const char *home, json_t *entry, struct rel_err *e);
+/* Removes all but the `keep` newest releases; those of `spared` stay, and count. */
+REL_MUST_USE int sup_store_prune(const char *home, int keep, char *const *spared, size_t spared_n,
+                                 struct rel_err *e);
 
 /* The last lines of a file, at most `max` bytes, owned by the caller; "" when it cannot be read. */
 char *sup_store_tail(const char *path, size_t max);
