@@ -77,7 +77,7 @@ static char *manifest_state(const struct view *v, struct pkg_manifest *m)
     if (!f || !f->text)
         return NULL;
     if (pkg_manifest_parse(f->text, strlen(f->text), f->path, m, &e) < 0 ||
-        pkg_manifest_check(m, v->s, &e) < 0)
+        pkg_manifest_check(m, v->s, false, &e) < 0)
         return rel_strf("differs: %s", e.msg);
     return rel_strf("matches the release, %zu files", m->file_n);
 }

@@ -8,6 +8,7 @@
 
 #include "base/rel_io.h"
 #include "pkg/pkg_digest.h"
+#include "pkg/pkg_manifest.h"
 #include "pkg/pkg_segments.h"
 #include "pkg/pkg_tar.h"
 
@@ -166,11 +167,17 @@ int pkg_archive_write_entries(const struct pkg_entries *es, const char *path,
     return 0;
 }
 
+static bool is_of_release(const char *rel, void *ctx)
+{
+    (void)ctx;
+    return !pkg_is_home_mark(rel);
+}
+
 int pkg_archive_write(const char *root, const char *path, const struct rel_progress *progress,
                       struct rel_err *e)
 {
     pkg_autoentries struct pkg_entries es = {0};
-    struct pkg_add_tree all = {.from = root, .to = ""};
+    struct pkg_add_tree all = {.from = root, .to = "", .take = is_of_release};
 
     if (pkg_entries_add_tree(&es, &all, e) < 0)
         return -1;

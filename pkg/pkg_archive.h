@@ -18,7 +18,7 @@ REL_MUST_USE int pkg_archive_write_entries(const struct pkg_entries *es, const c
                                            enum pkg_format format,
                                            const struct rel_progress *progress, struct rel_err *e);
 
-/* The same for every file below `root`, as it is, by gzip. */
+/* The same for every file below `root`, as it is, by gzip, without the mark of a home. */
 REL_MUST_USE int pkg_archive_write(const char *root, const char *path,
                                    const struct rel_progress *progress, struct rel_err *e);
 
@@ -50,5 +50,8 @@ extern const struct pkg_unpack_limits pkg_unpack_limits_default;
 REL_MUST_USE int pkg_archive_unpack(const char *path, const char *dir,
                                     const struct pkg_unpack_limits *limits,
                                     const struct rel_progress *progress, struct rel_err *e);
+
+/* The mode of a file of that mode once it is unpacked. */
+mode_t pkg_unpacked_mode(mode_t mode);
 
 #endif

@@ -170,9 +170,9 @@ static bool ends_with(const char *s, const char *end)
 static bool is_told_elsewhere(const struct pkg_sides *s, const char *place,
                               const struct pkg_file *file)
 {
-    static const char *const names[] = {"releases/relpack.json",   "releases/relpack.sig",
+    static const char *const names[] = {"releases/relpack.json", "releases/relpack.sig",
                                         "releases/start_erl.data", "releases/COOKIE",
-                                        "releases/RELEASES",       PKG_HOME_MARK};
+                                        "releases/RELEASES"};
     const struct pkg_outline_app *app;
 
     for (int i = 0; i < 2; i++) {
@@ -185,6 +185,8 @@ static bool is_told_elsewhere(const struct pkg_sides *s, const char *place,
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (!strcmp(names[i], place))
             return true;
+    if (pkg_is_home_mark(place))
+        return true;
     if (strncmp(place, "releases/", 9) != 0 && strncmp(place, "bin/", 4) != 0)
         return false;
     return ends_with(place, ".boot") || ends_with(place, ".script") || ends_with(place, ".rel");

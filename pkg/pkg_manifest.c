@@ -5,12 +5,19 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "pkg/pkg_archive.h"
+
+bool pkg_is_home_mark(const char *path)
+{
+    return !strcmp(path, PKG_HOME_MARK) || !strcmp(path, PKG_HOME_MARK_OLDER);
+}
+
 /* Only in the folder of the version: under another one it is a file like any. */
 static bool is_own(const char *path, const char *vsn)
 {
     size_t n = strlen(vsn);
 
-    if (!strcmp(path, PKG_HOME_MARK))
+    if (pkg_is_home_mark(path))
         return true;
     if (strncmp(path, "releases/", 9) != 0 || strncmp(path + 9, vsn, n) != 0 || path[9 + n] != '/')
         return false;
@@ -271,7 +278,7 @@ static int check_file(const struct pkg_manifest_file *m, const struct pkg_file *
                         f->path, f->size, m->size);
     if (memcmp(m->sha256, f->sha256, sizeof(m->sha256)) != 0)
         return differs(f->path, "is not what the manifest says: its SHA-256 is another", e);
-    if (m->mode != (f->mode & 0777))
+    if (m->mode != (f->mode & 0777) && pkg_unpacked_mode(m->mode) != (f->mode & 0777))
         return rel_fail(e, REL_E_INPUT, 0, "%s has the mode %04o, the manifest says %04o", f->path,
                         (unsigned)(f->mode & 0777), (unsigned)m->mode);
     if ((m->module != NULL) != (f->module != NULL) ||
@@ -281,7 +288,8 @@ static int check_file(const struct pkg_manifest_file *m, const struct pkg_file *
     return 0;
 }
 
-int pkg_manifest_check(const struct pkg_manifest *m, const struct pkg_survey *s, struct rel_err *e)
+int pkg_manifest_check(const struct pkg_manifest *m, const struct pkg_survey *s, bool more_is_fine,
+                       struct rel_err *e)
 {
     size_t i = 0, j = 0;
 
@@ -294,6 +302,10 @@ int pkg_manifest_check(const struct pkg_manifest *m, const struct pkg_survey *s,
             return 0;
         if (order < 0)
             return differs(said->path, "is in the manifest and not in the release", e);
+        if (order > 0 && more_is_fine) {
+            i++;
+            continue;
+        }
         if (order > 0)
             return differs(there->path, "is in the release and not in the manifest", e);
         if (check_file(said, there, e) < 0)

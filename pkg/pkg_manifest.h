@@ -2,8 +2,8 @@
 /* The manifest releases/VSN/relpack.json: what a release consists of, file by file, and what it was
  * made from. docs/manifest.md says why it holds what it holds, docs/manifest.schema.json how.
  *
- * It lists every file, link and empty folder but itself, its signature and PKG_HOME_MARK. The same
- * release gives the same bytes. No state, any thread. */
+ * It lists every file, link and empty folder but itself, its signature and the mark that a home
+ * puts into it. The same release gives the same bytes. No state, any thread. */
 #ifndef PKG_MANIFEST_H
 #define PKG_MANIFEST_H
 
@@ -12,8 +12,11 @@
 
 #define PKG_MANIFEST_NAME  "relpack.json"
 #define PKG_SIGNATURE_NAME "relpack.sig"
-/* A home of relsup keeps the hash of the archive in the release's folder. */
-#define PKG_HOME_MARK ".relsup.sha256"
+/* A home of relsup keeps what it knows of a release in the release's folder; older ones only the
+ * hash of its archive. No archive may bring such a file. */
+#define PKG_HOME_MARK       ".relsup.json"
+#define PKG_HOME_MARK_OLDER ".relsup.sha256"
+bool pkg_is_home_mark(const char *path);
 
 /* What a survey does not tell. */
 struct pkg_manifest_source {
@@ -51,10 +54,10 @@ REL_MUST_USE int pkg_manifest_parse(const char *text, size_t len, const char *na
 void pkg_manifest_fini(struct pkg_manifest *m);
 #define pkg_automanifest __attribute__((cleanup(pkg_manifest_fini)))
 
-/* REL_E_INPUT naming the first file (by path) that is missing, one too many, or another than the
- * manifest says. */
+/* REL_E_INPUT naming the first file (by path) that is missing, one too many unless `more_is_fine`,
+ * or another than the manifest says. */
 REL_MUST_USE int pkg_manifest_check(const struct pkg_manifest *m, const struct pkg_survey *s,
-                                    struct rel_err *e);
+                                    bool more_is_fine, struct rel_err *e);
 
 /* The name and version that `machine` stands for: "x86_64-linux-gnu" from the VM of the release, or
  * from any native code in it. NULL: it has none. Appends to `out`. */

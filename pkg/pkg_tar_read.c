@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "pkg/pkg_manifest.h"
 #include "pkg/pkg_tar.h"
 
 enum { READ_BLOCK = 1 << 18 };
@@ -193,6 +194,8 @@ static int next_header(struct pkg_tar_reader *r, struct archive_entry **from,
         if (clean_name(archive_entry_pathname(*from), r->name, e) < 0 ||
             tell_kind(*from, r->name, kind, e) < 0)
             return -1;
+        if (pkg_is_home_mark(r->name))
+            return refuse(r->name, "is a mark that only relsup makes, in a home of its own", e);
         if (*r->name)
             return 0;
         if (*kind != PKG_TAR_DIR)

@@ -60,6 +60,12 @@ static int set_hardlink(struct unpack *u, const struct pkg_tar_entry *from,
     return 0;
 }
 
+/* Nobody but its owner writes it. */
+mode_t pkg_unpacked_mode(mode_t mode)
+{
+    return (mode & 0755) | 0600;
+}
+
 static int make_entry(struct unpack *u, const struct pkg_tar_entry *from,
                       struct archive_entry *made, struct rel_err *e)
 {
@@ -69,7 +75,7 @@ static int make_entry(struct unpack *u, const struct pkg_tar_entry *from,
     archive_entry_set_filetype(made, from->kind == PKG_TAR_DIR    ? AE_IFDIR
                                      : from->kind == PKG_TAR_LINK ? AE_IFLNK
                                                                   : AE_IFREG);
-    archive_entry_set_perm(made, from->kind == PKG_TAR_DIR ? 0755 : from->mode | 0600);
+    archive_entry_set_perm(made, from->kind == PKG_TAR_DIR ? 0755 : pkg_unpacked_mode(from->mode));
     if (from->kind == PKG_TAR_HARDLINK)
         return set_hardlink(u, from, made, e);
     if (from->kind == PKG_TAR_LINK)

@@ -56,7 +56,7 @@ static int check_survey(const struct pkg_survey *s, const struct pkg_verify *how
     if (v->manifest_len != o.manifest->size)
         return rel_fail(e, REL_E_INPUT, 0, "%s: there is a NUL in it", o.manifest->path);
     if (pkg_manifest_parse(v->manifest, v->manifest_len, o.manifest->path, &m, e) < 0 ||
-        pkg_manifest_check(&m, s, e) < 0 || check_signature(&o, how, v, e) < 0)
+        pkg_manifest_check(&m, s, how->more_is_fine, e) < 0 || check_signature(&o, how, v, e) < 0)
         return rel_wrap(e, "%s", s->origin);
     if (strcmp(m.name, o.name) != 0 || strcmp(m.vsn, o.vsn) != 0)
         return rel_fail(e, REL_E_INPUT, 0, "%s: its manifest is that of %s %s", s->origin, m.name,

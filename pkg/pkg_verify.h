@@ -9,6 +9,7 @@
 struct pkg_verify {
     const struct pkg_key *key; /* public: it must be signed by this one; NULL: by nobody */
     bool manifest_optional;    /* one of mix or relx passes, with nothing verified */
+    bool more_is_fine;         /* files that the manifest does not list pass */
     const struct rel_progress *progress;
 };
 

@@ -34,6 +34,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(i == 0 || strcmp(m.files[i - 1].path, m.files[i].path) < 0);
         must((m.files[i].kind == PKG_FILE_LINK) == (m.files[i].target != NULL));
     }
-    must((pkg_manifest_check(&m, &empty, &e) == 0) == (m.file_n == 0));
+    must((pkg_manifest_check(&m, &empty, false, &e) == 0) == (m.file_n == 0));
     return 0;
 }
