@@ -8,8 +8,9 @@
 #include "base/rel_clock.h"
 #include "cmd/relsup.h"
 #include "hotload/hot_node.h"
-#include "supervisor/sup_fetch.h"
+#include "pkg/pkg_release.h"
 #include "supervisor/sup_hot.h"
+#include "supervisor/sup_incoming.h"
 #include "supervisor/sup_store.h"
 
 enum { CALL_MS = 10000 };
@@ -94,21 +95,11 @@ static int open_store(const struct cmd_ctx *ctx, struct target *t, struct rel_er
 static int bring_in(struct target *t, const char *release, const char *app, char **root,
                     struct rel_err *e)
 {
-    rel_autofree char *fetched = NULL, *dir = NULL;
+    rel_autofree char *dir = NULL;
     struct sup_must must = {.app = app};
     bool added;
-    int rc;
 
-    if (sup_is_url(release)) {
-        fetched = rel_strf("%s/run/fetched", t->store.home);
-        (void)!unlink(fetched); /* left by a crash */
-        if (sup_fetch(release, fetched, e) < 0)
-            return -1;
-    }
-    rc = sup_store_add(t->store.home, fetched ? fetched : release, &must, &dir, &added, e);
-    if (fetched)
-        (void)!unlink(fetched);
-    if (rc < 0)
+    if (sup_incoming_add(t->store.home, release, &must, &dir, &added, e) < 0)
         return -1;
     *root = sup_store_path(t->store.home, dir);
     return 0;

@@ -10,12 +10,14 @@
 #include "supervisor/sup_config.h"
 #include "supervisor/sup_control.h"
 #include "supervisor/sup_hot.h"
+#include "supervisor/sup_incoming.h"
 #include "supervisor/sup_jobs.h"
 #include "supervisor/sup_peer.h"
 #include "supervisor/sup_probe.h"
 #include "supervisor/sup_run.h"
 #include "supervisor/sup_steps.h"
 #include "supervisor/sup_store.h"
+#include "supervisor/sup_worker.h"
 #include "swap/swap_drain.h"
 #include "swap/swap_fsm.h"
 #include "swap/swap_listen.h"
@@ -46,12 +48,6 @@ struct sup_ask {
     struct rel_err failure;
     struct hot_report report;
     char *why_not_hot; /* what `automatic` found against it; NULL */
-};
-
-/* A release on its way in; a worker has it. */
-struct sup_incoming {
-    char *release, *app, *dir;
-    bool added;
 };
 
 /* The connections. */
@@ -120,8 +116,9 @@ struct sup {
     struct sup_readiness readiness;
     char *why;
     struct rel_err probe_err, job_err;
-    struct sup_incoming incoming;
-    struct sup_steps *steps; /* NULL: none runs */
+    char *incoming;            /* the folder of a release on its way in */
+    struct sup_worker *worker; /* NULL: none runs */
+    struct sup_steps *steps;   /* NULL: none runs */
     struct sup_steering steer;
     struct sup_trial trial;
     struct sup_rest rest;

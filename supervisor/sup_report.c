@@ -68,12 +68,11 @@ void sup_set_current(struct sup *s, const char *dir)
         s->ask.failure = e;
 }
 
-static void forget_checked(struct sup *s)
+static void forget_added(struct sup *s)
 {
-    rel_autofree char *path = sup_store_path(s->store.home, s->ask.dir);
     struct rel_err e = {0};
 
-    if (s->ask.added && rel_remove_tree(AT_FDCWD, path, &e) < 0)
+    if (s->ask.added && sup_store_remove(s->store.home, s->ask.dir, &e) < 0)
         sup_log(s, "%s", e.msg);
 }
 
@@ -90,7 +89,7 @@ void sup_report_done(struct sup *s)
         sup_peer_close(rel_steal(&s->old));
     }
     if (s->ask.dry_run)
-        forget_checked(s);
+        forget_added(s);
     else
         sup_set_current(s, s->ask.dir);
     note(s, s->ask.dry_run ? "checked" : "done");
@@ -108,11 +107,7 @@ void sup_report_done(struct sup *s)
 
 void sup_report_refused(struct sup *s)
 {
-    rel_autofree char *path = s->ask.added ? sup_store_path(s->store.home, s->ask.dir) : NULL;
-    struct rel_err e = {0};
-
-    if (path && rel_remove_tree(AT_FDCWD, path, &e) < 0)
-        sup_log(s, "%s", e.msg);
+    forget_added(s);
     sup_log(s, "%s refused: %s", s->ask.what, s->ask.failure.msg);
     note(s, "refused");
     if (s->ask.conn)
@@ -121,6 +116,10 @@ void sup_report_refused(struct sup *s)
         sup_conn_result(s->ask.abort_conn,
                         json_pack("{s:s, s:s*}", "aborted", s->ask.dir ? s->ask.dir : "", "release",
                                   s->active ? s->active->dir : NULL));
+    if (!s->served && !s->stopping)
+        s->failure = s->ask.failure;
+    else if (!s->active && !s->stopping && s->restart_at_ms == INT64_MAX)
+        sup_restart_later(s, false);
     end_ask(s);
 }
 
@@ -211,8 +210,4 @@ void sup_report_undone(struct sup *s)
         sup_set_current(s, s->ask.from);
     s->ask.failure = e;
     sup_report_refused(s);
-    if (!s->served && !s->stopping)
-        s->failure = e;
-    else if (!s->active && !s->stopping)
-        sup_restart_later(s, false);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/sup_run.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -11,6 +11,7 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
+#include "supervisor/sup_fetch.h"
 #include "supervisor/sup_home.h"
 #include "supervisor/sup_journal.h"
 
@@ -119,6 +120,8 @@ void sup_stop_all(struct sup *s)
             sup_post(s, SWAP_ABORTED);
         }
     }
+    if (s->worker)
+        sup_worker_kill(s->worker, REL_E_INTERRUPTED, "was ended: the supervisor was told to stop");
     if (s->active)
         sup_peer_stop(s->active);
     if (s->candidate)
@@ -262,6 +265,7 @@ static void reap_orphans(const struct sup *s)
 {
     const struct sup_peer *own[] = {s->active, s->candidate, s->old};
     pid_t step = s->steps ? sup_steps_pid(s->steps) : 0;
+    pid_t worker = s->worker ? sup_worker_pid(s->worker) : 0;
     siginfo_t info = {0};
 
     if (getpid() != 1 || s->trial.busy) /* a probe waits for its own command */
@@ -270,7 +274,7 @@ static void reap_orphans(const struct sup *s)
         for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
             if (own[i] && own[i]->contact.pid == info.si_pid)
                 return;
-        if (info.si_pid == step)
+        if (info.si_pid == step || info.si_pid == worker)
             return;
         waitpid(info.si_pid, NULL, WNOHANG);
         info.si_pid = 0;
@@ -336,23 +340,25 @@ static int open_loop(struct sup *s, struct rel_err *e)
     return sup_control_open(&s->loop, path, &handler, &s->control, e);
 }
 
+/* What the home boots first: what it has, or else what the command line names, which comes in as in
+ * any other run. */
 static int first_release(struct sup *s, struct sup_ask *ask, struct rel_err *e)
 {
-    struct sup_must must = {.app = s->config.app, .key = s->config.key};
+    const char *release = s->options->release;
     struct rel_err none = {0};
-    char **dir = &ask->dir;
 
-    if (sup_store_current(s->store.home, dir, &none) == 0) {
-        if (s->options->release)
+    if (sup_store_current(s->store.home, &ask->dir, &none) == 0) {
+        if (release)
             sup_log(s, "%s has %s already, %s is not looked at: use 'relsup upgrade'",
-                    s->store.home, *dir, s->options->release);
+                    s->store.home, ask->dir, release);
         return 0;
     }
-    if (!s->options->release)
+    if (!release)
         return rel_fail(e, REL_E_INPUT, 0, "%s", none.msg);
-    if (sup_store_add(s->store.home, s->options->release, &must, dir, &ask->added, e) < 0)
-        return -1;
-    malloc_trim(0);
+    ask->release = sup_is_url(release) ? rel_xstrdup(release) : realpath(release, NULL);
+    if (!ask->release)
+        return rel_fail(e, REL_E_INPUT, errno, "open %s", release);
+    ask->app = s->config.app ? rel_xstrdup(s->config.app) : NULL;
     return 0;
 }
 

@@ -11,16 +11,10 @@
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
-#include "pkg/pkg_archive.h"
-#include "pkg/pkg_manifest.h"
-#include "pkg/pkg_parallel.h"
-#include "pkg/pkg_verify.h"
 #include "supervisor/sup_run.h"
 #include "supervisor/sup_trust.h"
 
-#define INCOMING ".incoming-"
-
-enum { LOCK_MS = 1000, LOCK_RETRY_MS = 20, HASH_CHUNK = 65536 };
+enum { LOCK_MS = 1000, LOCK_RETRY_MS = 20 };
 
 char *sup_store_path(const char *home, const char *dir)
 {
@@ -64,8 +58,14 @@ static int take_lock(struct sup_store *s, struct rel_err *e)
     return 0;
 }
 
-/* What a crash left half-unpacked. */
-static int remove_incoming(const char *home, struct rel_err *e)
+static bool is_hidden(const char *name)
+{
+    return !strncmp(name, SUP_INCOMING, strlen(SUP_INCOMING)) ||
+           !strncmp(name, SUP_REMOVING, strlen(SUP_REMOVING));
+}
+
+/* What a crash left of releases that came in or went. */
+static int remove_hidden(const char *home, struct rel_err *e)
 {
     rel_autofree char *dir = rel_strf("%s/releases", home);
     rel_autoclosedir DIR *d = opendir(dir);
@@ -74,8 +74,7 @@ static int remove_incoming(const char *home, struct rel_err *e)
     if (!d)
         return rel_fail(e, REL_E_IO, errno, "read %s", dir);
     while ((entry = readdir(d)))
-        if (!strncmp(entry->d_name, INCOMING, strlen(INCOMING)) &&
-            rel_remove_tree(dirfd(d), entry->d_name, e) < 0)
+        if (is_hidden(entry->d_name) && rel_remove_tree(dirfd(d), entry->d_name, e) < 0)
             return -1;
     return 0;
 }
@@ -97,7 +96,7 @@ int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e)
     if (!realpath(home, real))
         return rel_fail(e, REL_E_IO, errno, "resolve %s", home);
     s->home = rel_xstrdup(real);
-    if (take_lock(s, e) < 0 || remove_incoming(s->home, e) < 0 || make_cookie(s->home, e) < 0) {
+    if (take_lock(s, e) < 0 || remove_hidden(s->home, e) < 0 || make_cookie(s->home, e) < 0) {
         sup_store_close(s);
         return -1;
     }
@@ -112,168 +111,22 @@ void sup_store_close(struct sup_store *s)
     *s = (struct sup_store){.lock_fd = -1};
 }
 
-/* Identity of a build: the SHA-256 of its archive. It is kept in the release's folder. */
-static int hash_file(const char *path, char hex[PKG_SHA256_HEX], struct rel_err *e)
+int sup_store_remove(const char *home, const char *dir, struct rel_err *e)
 {
-    rel_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-    rel_autofree char *chunk = rel_xmalloc(HASH_CHUNK);
-    unsigned char sha256[PKG_SHA256_LEN];
-    pkg_autodigest struct pkg_digest d;
-    ssize_t n = 0;
+    rel_autofree char *from = sup_store_path(home, dir);
+    rel_autofree char *to = rel_strf("%s/releases/" SUP_REMOVING "XXXXXX", home);
+    struct stat st;
 
-    pkg_digest_init(&d);
-    while (fd >= 0 && (n = read(fd, chunk, HASH_CHUNK)) > 0)
-        pkg_digest_add(&d, chunk, (size_t)n);
-    if (fd < 0 || n < 0)
-        return rel_fail(e, fd < 0 ? REL_E_INPUT : REL_E_IO, errno, "read %s", path);
-    pkg_digest_take(&d, sha256);
-    pkg_sha256_hex(sha256, hex);
-    return 0;
-}
-
-static bool is_build(const char *home, const char *dir, const char *hex)
-{
-    rel_autofree char *path = rel_strf("%s/releases/%s/" PKG_HOME_MARK, home, dir), *text = NULL;
-    struct rel_err ignored = {0};
-    size_t len;
-
-    return rel_read_file(AT_FDCWD, path, HASH_CHUNK, &text, &len, &ignored) == 0 &&
-           !strncmp(text, hex, strlen(hex));
-}
-
-/* Where the build belongs: its version's folder, or one of its own beside another build's. */
-static char *choose_dir(const char *home, const char *vsn, const char *hex, bool *there)
-{
-    rel_autofree char *plain = sup_store_path(home, vsn);
-    rel_autofree char *other = rel_strf("%s+%.8s", vsn, hex);
-
-    *there = is_build(home, vsn, hex);
-    if (*there || !rel_is_dir(AT_FDCWD, plain))
-        return rel_xstrdup(vsn);
-    *there = is_build(home, other, hex);
-    return rel_steal(&other);
-}
-
-/* A release being brought in, under names that nobody looks for. */
-struct incoming {
-    char *dir, *archive; /* archive: packed from a folder, or NULL */
-};
-
-static void incoming_fini(struct incoming *in)
-{
-    struct rel_err ignored = {0};
-
-    if (in->dir)
-        (void)!rel_remove_tree(AT_FDCWD, in->dir, &ignored);
-    if (in->archive)
-        unlink(in->archive);
-    free(in->dir);
-    free(in->archive);
-}
-
-static int verify(const char *release, const struct pkg_key *key, struct rel_err *e)
-{
-    struct pkg_verify how = {.key = key, .manifest_optional = true};
-    pkg_autoverified struct pkg_verified v = {0};
-
-    return pkg_verify(release, &how, &v, e);
-}
-
-/* What is done with an archive at the same time, each on its own reading of it: unsigned, it may be
- * unpacked under its hidden name while it is checked. */
-struct both {
-    const char *archive, *dir;
-    char *hex;
-};
-
-static int check_or_unpack(void *ctx, size_t i, struct rel_err *e)
-{
-    struct both *b = ctx;
-
-    if (i == 0)
-        return verify(b->archive, NULL, e);
-    if (hash_file(b->archive, b->hex, e) < 0)
+    if (lstat(from, &st) < 0 && errno == ENOENT)
+        return 0;
+    if (!mkdtemp(to))
+        return rel_fail(e, REL_E_IO, errno, "make a folder in %s/releases", home);
+    if (!S_ISDIR(st.st_mode)) /* a link that somebody put there: what it leads to is not ours */
+        return unlink(from) < 0 ? rel_fail(e, REL_E_IO, errno, "remove %s", from)
+                                : rel_remove_tree(AT_FDCWD, to, e);
+    if (rel_rename_dir(AT_FDCWD, from, to, e) < 0)
         return -1;
-    return pkg_archive_unpack(b->archive, b->dir, &pkg_unpack_limits_default, NULL, e);
-}
-
-/* Unpacks it and marks it. A folder is packed first, so that it is checked and known as any other.
- */
-static int take_in(struct incoming *in, const char *release, const struct sup_must *must,
-                   char hex[PKG_SHA256_HEX], struct rel_err *e)
-{
-    const char *archive = release;
-    bool folder = rel_is_dir(AT_FDCWD, release);
-    rel_autofree char *mark = rel_strf("%s/" PKG_HOME_MARK, in->dir);
-    pkg_autokey struct pkg_key *key = NULL;
-    struct both both = {.dir = in->dir, .hex = hex};
-
-    if (must->key && pkg_key_read_public(must->key, &key, e) < 0)
-        return -1;
-    if (key && verify(release, key, e) < 0)
-        return -1;
-
-    if (folder) {
-        pkg_autorelease struct pkg_release *r = NULL;
-
-        if (pkg_release_read(release, &r, e) < 0) /* before another folder is packed for nothing */
-            return -1;
-        archive = in->archive = rel_strf("%s.tar.gz", in->dir);
-        if (pkg_archive_write(release, archive, NULL, e) < 0)
-            return -1;
-    }
-    both.archive = archive;
-    if (key || folder ? check_or_unpack(&both, 1, e) < 0
-                      : pkg_parallel(2, check_or_unpack, &both, e) < 0)
-        return -1;
-    if (key && verify(in->dir, key, e) < 0)
-        return rel_wrap(e, "%s was replaced while it was taken in", release);
-    return rel_replace_file(AT_FDCWD, mark, hex, strlen(hex), 0444, e);
-}
-
-/* The hash is that of the archive when it was hashed, and what was unpacked and verified may have
- * been put there after: only then a build that is there already has another manifest. */
-static int check_same(const char *there, const char *in, const char *vsn, struct rel_err *e)
-{
-    rel_autofree char *path = rel_strf("%s/releases/%s/" PKG_MANIFEST_NAME, there, vsn);
-    rel_autofree char *in_path = rel_strf("%s/releases/%s/" PKG_MANIFEST_NAME, in, vsn);
-    rel_autofree char *text = NULL, *in_text = NULL;
-    size_t len, in_len;
-
-    if (rel_read_file(AT_FDCWD, path, PKG_SURVEY_TEXT_MAX, &text, &len, e) < 0 ||
-        rel_read_file(AT_FDCWD, in_path, PKG_SURVEY_TEXT_MAX, &in_text, &in_len, e) < 0)
-        return -1;
-    if (len != in_len || memcmp(text, in_text, len) != 0)
-        return rel_fail(e, REL_E_INPUT, 0, "the release was replaced while it was taken in");
-    return 0;
-}
-
-int sup_store_add(const char *home, const char *release, const struct sup_must *must, char **dir,
-                  bool *added, struct rel_err *e)
-{
-    __attribute__((cleanup(incoming_fini))) struct incoming in = {
-        .dir = rel_strf("%s/releases/" INCOMING "%d", home, (int)getpid())};
-    char hex[PKG_SHA256_HEX] = "";
-    rel_autofree char *name = NULL, *path = NULL;
-    pkg_autorelease struct pkg_release *r = NULL;
-    bool there = false;
-
-    if (take_in(&in, release, must, hex, e) < 0)
-        return -1;
-    if (pkg_release_read(in.dir, &r, e) < 0)
-        return rel_wrap(e, "%s", release);
-    if (must->app && strcmp(must->app, r->name) != 0)
-        return rel_fail(e, REL_E_INPUT, 0, "%s is a release of %s, this home runs %s", release,
-                        r->name, must->app);
-    name = choose_dir(home, r->vsn, hex, &there);
-    path = sup_store_path(home, name);
-    if (there && must->key && check_same(path, in.dir, r->vsn, e) < 0)
-        return rel_wrap(e, "%s", release);
-    if (!there && rel_rename_dir(AT_FDCWD, in.dir, path, e) < 0)
-        return -1;
-    *dir = rel_steal(&name);
-    *added = !there;
-    return 0;
+    return rel_remove_tree(AT_FDCWD, to, e);
 }
 
 int sup_store_current(const char *home, char **dir, struct rel_err *e)
@@ -356,11 +209,9 @@ int sup_store_prune(const char *home, int keep, char *const *spared, size_t spar
     for (size_t i = 0; i < n; i++)
         keep -= is_spared(v[i].name, spared, spared_n);
     for (size_t i = 0; i < n; i++) {
-        rel_autofree char *path = sup_store_path(home, v[i].name);
-
         if (is_spared(v[i].name, spared, spared_n) || keep-- > 0)
             continue;
-        if (rel_remove_tree(AT_FDCWD, path, e) < 0)
+        if (sup_store_remove(home, v[i].name, e) < 0)
             return -1;
     }
     return 0;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
-#include <malloc.h>
 #include <string.h>
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
+#include "supervisor/sup_release.h"
+
+enum { UNPACK_MS = 15 * 60 * 1000, FETCH_MS = 75 * 60 * 1000 };
 
 void sup_step(struct sup *s, const char *step, const char *state, const char *detail)
 {
@@ -21,58 +23,120 @@ void sup_step(struct sup *s, const char *step, const char *state, const char *de
         sup_log(s, "%s %s: %s %s", s->ask.what, step, state, detail ? detail : "");
 }
 
-static void on_unpack(uv_work_t *work)
+static void unpacked(struct sup *s)
 {
-    struct sup *s = work->data;
-    struct sup_incoming *in = &s->incoming;
-    struct sup_must must = {.app = in->app, .key = s->config.key};
-    rel_autofree char *fetched = NULL;
-
-    rel_err_clear(&s->job_err);
-    if (sup_is_url(in->release)) {
-        fetched = rel_strf("%s/run/fetched", s->store.home);
-        (void)!unlink(fetched); /* left by a crash */
-        if (sup_fetch(in->release, fetched, &s->job_err) < 0)
-            return;
-    }
-    (void)!sup_store_add(s->store.home, fetched ? fetched : in->release, &must, &in->dir,
-                         &in->added, &s->job_err);
-    malloc_trim(0); /* looking at every file took more memory than all else we do */
-    if (fetched)
-        (void)!unlink(fetched);
+    sup_post(s, s->ask.hot ? SWAP_UNPACKED_HOT : SWAP_UNPACKED);
 }
 
-static void on_unpacked(uv_work_t *work, int status)
+static void refuse(struct sup *s, const struct rel_err *e)
 {
-    struct sup *s = work->data;
+    if (!s->ask.failure.code)
+        s->ask.failure = *e;
+    sup_post(s, SWAP_REFUSED);
+}
 
-    (void)status;
-    s->job_busy = false;
-    s->ask.dir = rel_steal(&s->incoming.dir);
-    s->ask.added = s->incoming.added;
-    free(s->incoming.release);
-    free(s->incoming.app);
-    s->incoming = (struct sup_incoming){0};
-    if (s->job_err.code) {
-        s->ask.failure = s->job_err;
-        sup_post(s, SWAP_REFUSED);
+static void on_worker_line(void *ctx, const char *text)
+{
+    sup_log(ctx, "worker: %s", text);
+}
+
+static int settle(struct sup *s, const json_t *answer, struct rel_err *e)
+{
+    struct sup_must must = {.app = s->ask.app};
+    sup_autoarrival struct sup_arrival a = {0};
+
+    if (sup_arrival_parse(answer, &a, e) < 0 ||
+        sup_incoming_settle(s->store.home, s->incoming, &must, &a, &s->ask.added, e) < 0)
+        return -1;
+    s->ask.dir = rel_steal(&a.dir);
+    return 0;
+}
+
+static void on_unpacked(void *ctx, const json_t *answer, const struct rel_err *failure)
+{
+    struct sup *s = ctx;
+    struct rel_err e = *failure;
+
+    s->worker = NULL;
+    if (answer)
+        (void)!settle(s, answer, &e);
+    sup_incoming_drop(&s->incoming);
+    if (e.code) {
+        refuse(s, &e);
         return;
     }
     sup_step(s, "unpack", "done", s->ask.dir);
-    sup_post(s, s->ask.hot ? SWAP_UNPACKED_HOT : SWAP_UNPACKED);
+    unpacked(s);
+}
+
+static int unpack(struct sup *s, struct rel_err *e)
+{
+    struct sup_worker_order order = {.task = "the release could not be unpacked",
+                                     .answer_max = SUP_WORKER_ANSWER_MAX,
+                                     .timeout_ms =
+                                         sup_is_url(s->ask.release) ? FETCH_MS : UNPACK_MS,
+                                     .line = on_worker_line,
+                                     .done = on_unpacked,
+                                     .ctx = s};
+
+    if (sup_incoming_open(s->store.home, &s->incoming, e) < 0)
+        return -1;
+    order.request = sup_worker_add_request(s->store.home, s->incoming, s->ask.release, s->ask.app,
+                                           s->config.key);
+    if (sup_worker_start(&s->loop, &order, &s->worker, e) < 0) {
+        sup_incoming_drop(&s->incoming);
+        return -1;
+    }
+    return 0;
+}
+
+static void on_inspected(void *ctx, const json_t *answer, const struct rel_err *failure)
+{
+    struct sup *s = ctx;
+    rel_autofree char *root = sup_store_path(s->store.home, s->ask.dir);
+    const char *mark = json_string_value(json_object_get(answer, "mark"));
+    struct rel_err e = *failure;
+
+    s->worker = NULL;
+    if (!e.code && !mark)
+        rel_fail(&e, REL_E_INTERNAL, 0, "the worker answered what is no mark");
+    if (!e.code)
+        (void)!sup_release_mark(root, mark, &e);
+    if (e.code)
+        refuse(s, &e);
+    else
+        unpacked(s);
+}
+
+/* A release that an older relsup took in, or that somebody put there. */
+static int inspect(struct sup *s, const char *root, struct rel_err *e)
+{
+    struct sup_worker_order order = {.task = "the release could not be looked at",
+                                     .request = sup_worker_inspect_request(root),
+                                     .answer_max = SUP_WORKER_ANSWER_MAX,
+                                     .timeout_ms = UNPACK_MS,
+                                     .line = on_worker_line,
+                                     .done = on_inspected,
+                                     .ctx = s};
+
+    return sup_worker_start(&s->loop, &order, &s->worker, e);
 }
 
 static void do_unpack(struct sup *s)
 {
-    if (!s->ask.release) {
-        sup_post(s, s->ask.hot ? SWAP_UNPACKED_HOT : SWAP_UNPACKED);
+    rel_autofree char *root = s->ask.dir ? sup_store_path(s->store.home, s->ask.dir) : NULL;
+    struct rel_err e = {0};
+    int rc;
+
+    if (root && sup_release_is_marked(root)) {
+        unpacked(s);
         return;
     }
-    sup_step(s, "unpack", "running", s->ask.release);
-    s->incoming.release = rel_xstrdup(s->ask.release);
-    s->incoming.app = s->ask.app ? rel_xstrdup(s->ask.app) : NULL;
-    s->job_busy = true;
-    uv_queue_work(&s->loop, &s->job, on_unpack, on_unpacked);
+    if (s->ask.release)
+        sup_step(s, "unpack", "running", s->ask.release);
+    rc = s->ask.release ? unpack(s, &e) : inspect(s, root, &e);
+    if (rc < 0)
+        refuse(s, &e);
 }
 
 static void on_step_line(void *ctx, const char *text)
