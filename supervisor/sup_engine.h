@@ -87,7 +87,10 @@ struct sup_rest {
 struct sup {
     uv_loop_t loop;
     struct sup_store store;
-    struct sup_config config;
+    struct sup_config config, before; /* before: in force when the order under way began */
+    bool has_before;
+    struct sup_config *replaced; /* no longer in force, but something may still look at them */
+    size_t replaced_n;
     const struct sup_run_options *options;
     struct sup_control *control;
     uv_signal_t signals[SUP_SIGNALS];
@@ -125,8 +128,6 @@ struct sup {
 };
 
 void sup_log(struct sup *s, const char *fmt, ...) REL_PRINTF(2, 3);
-/* Reads the settings; on failure they stay as they are. Nothing may be under way. */
-REL_MUST_USE int sup_read_config(struct sup *s, struct rel_err *e);
 /* Tells the service manager (sd_notify(3)); nothing without one. */
 void sup_notify(const char *state);
 /* Puts what the home is in the middle of, and who may run, into its journal. */
@@ -156,6 +157,17 @@ void sup_signals_open(struct sup *s);
 void sup_signals_close(struct sup *s);
 /* Reads the settings if SIGHUP asked for it and nothing is under way. */
 void sup_reload_tick(struct sup *s);
+
+/* sup_settings.c. HOME/relsup.json is in force, or what the release brings that runs or is on its
+ * way; read anew for each order, for each start and on SIGHUP. On failure nothing changes. */
+
+/* Those of the release in that folder; NULL: there is none yet. Nothing may be under way. */
+REL_MUST_USE int sup_settings_take(struct sup *s, const char *dir, struct rel_err *e);
+/* Those of `ask.dir`, until the order is over; and the times that were not asked for. */
+REL_MUST_USE int sup_settings_enter(struct sup *s, struct rel_err *e);
+/* The order is over: they stay, or those before it are back. */
+void sup_settings_settle(struct sup *s, bool keep);
+void sup_settings_fini(struct sup *s);
 
 /* sup_report.c */
 void sup_report_done(struct sup *s);

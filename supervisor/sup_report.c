@@ -88,6 +88,7 @@ void sup_report_done(struct sup *s)
         sup_step(s, "stop", "done", s->old->contact.node);
         sup_peer_close(rel_steal(&s->old));
     }
+    sup_settings_settle(s, !s->ask.dry_run);
     if (s->ask.dry_run)
         forget_added(s);
     else
@@ -107,6 +108,7 @@ void sup_report_done(struct sup *s)
 
 void sup_report_refused(struct sup *s)
 {
+    sup_settings_settle(s, false);
     forget_added(s);
     sup_log(s, "%s refused: %s", s->ask.what, s->ask.failure.msg);
     note(s, "refused");

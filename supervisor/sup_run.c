@@ -78,11 +78,6 @@ void sup_note_journal(struct sup *s)
         sup_log(s, "%s", e.msg);
 }
 
-static int64_t first_of(int64_t asked_ms, int64_t configured_ms)
-{
-    return asked_ms >= 0 ? asked_ms : configured_ms;
-}
-
 static void on_tick(uv_timer_t *timer);
 
 static void wake(struct sup *s)
@@ -97,9 +92,8 @@ void sup_begin(struct sup *s, const struct sup_ask *ask)
     wake(s);
     if (s->ask.boot_ms <= 0)
         s->ask.boot_ms = s->options->boot_ms;
-    s->ask.soak_ms = first_of(ask->soak_ms, s->config.soak_ms);
-    s->ask.drain_ms = first_of(ask->drain_ms, s->config.drain_ms);
-    s->ask.step_ms = first_of(ask->step_ms, STEP_MS);
+    if (s->ask.step_ms < 0)
+        s->ask.step_ms = STEP_MS;
     if (s->active && !s->ask.from)
         s->ask.from = rel_xstrdup(s->active->dir);
     sup_post(s, SWAP_ASKED);
@@ -362,18 +356,14 @@ static int first_release(struct sup *s, struct sup_ask *ask, struct rel_err *e)
     return 0;
 }
 
-/* HOME/relsup.json, or the one that the release brings. */
-int sup_read_config(struct sup *s, struct rel_err *e)
+/* Until a release is there those of the home say which may come. */
+static int first_settings(struct sup *s, struct rel_err *e)
 {
-    rel_autofree char *own = rel_strf("%s/relsup.json", s->store.home);
-    rel_autofree char *shipped = rel_strf("%s/current/relsup.json", s->store.home);
-    struct sup_config read = {0};
+    rel_autofree char *dir = NULL;
+    struct rel_err none = {0};
 
-    if (sup_config_read(own, shipped, &read, e) < 0)
-        return -1;
-    sup_config_fini(&s->config);
-    s->config = read;
-    return 0;
+    (void)!sup_store_current(s->store.home, &dir, &none);
+    return sup_settings_take(s, dir, e);
 }
 
 /* The peers that a supervisor of this home left behind when it was killed. There is no way to watch
@@ -409,8 +399,8 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     if (sup_store_open(options->home, &s.store, e) < 0)
         return -1;
     contact = rel_strf("%s/run/active.json", s.store.home);
-    if (sup_read_config(&s, e) < 0 || end_leftovers(&s, e) < 0 || first_release(&s, &ask, e) < 0) {
-        sup_config_fini(&s.config);
+    if (first_settings(&s, e) < 0 || end_leftovers(&s, e) < 0 || first_release(&s, &ask, e) < 0) {
+        sup_settings_fini(&s);
         sup_store_close(&s.store);
         return -1;
     }
@@ -433,7 +423,7 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     swap_traffic_free(s.steer.traffic);
     sup_drain_end(&s);
     sup_health_end(&s);
-    sup_config_fini(&s.config);
+    sup_settings_fini(&s);
     if (s.failure.code && !e->code)
         *e = s.failure;
     return e->code ? -1 : 0;

@@ -168,7 +168,8 @@ static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *
 
     ask->what = sup_cmd_name(r->cmd);
     ask->dry_run = json_is_true(json_object_get(r->args, "dry_run"));
-    if (check_idle(s, e) < 0 || take_swap_args(r->args, ask, e) < 0)
+    if (check_idle(s, e) < 0 || take_swap_args(r->args, ask, e) < 0 ||
+        sup_settings_take(s, s->active ? s->active->dir : NULL, e) < 0)
         return -1;
     if (r->cmd == SUP_CMD_RESTART)
         return sup_store_current(s->store.home, &ask->dir, e);

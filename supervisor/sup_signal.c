@@ -81,7 +81,7 @@ void sup_reload_tick(struct sup *s)
         return;
     s->reload = false;
     tell_reloading();
-    if (sup_read_config(s, &e) < 0)
+    if (sup_settings_take(s, s->active ? s->active->dir : NULL, &e) < 0)
         sup_log(s, "the settings stay as they were: %s", e.msg);
     else
         sup_log(s, "the settings are read anew");

@@ -23,16 +23,22 @@ void sup_step(struct sup *s, const char *step, const char *state, const char *de
         sup_log(s, "%s %s: %s %s", s->ask.what, step, state, detail ? detail : "");
 }
 
-static void unpacked(struct sup *s)
-{
-    sup_post(s, s->ask.hot ? SWAP_UNPACKED_HOT : SWAP_UNPACKED);
-}
-
 static void refuse(struct sup *s, const struct rel_err *e)
 {
     if (!s->ask.failure.code)
         s->ask.failure = *e;
     sup_post(s, SWAP_REFUSED);
+}
+
+/* The release is there: from here on its settings count. */
+static void unpacked(struct sup *s)
+{
+    struct rel_err e = {0};
+
+    if (sup_settings_enter(s, &e) < 0)
+        refuse(s, &e);
+    else
+        sup_post(s, s->ask.hot ? SWAP_UNPACKED_HOT : SWAP_UNPACKED);
 }
 
 static void on_worker_line(void *ctx, const char *text)
