@@ -14,6 +14,7 @@
 #include "supervisor/sup_fetch.h"
 #include "supervisor/sup_home.h"
 #include "supervisor/sup_journal.h"
+#include "supervisor/sup_tidy.h"
 
 enum {
     TICK_MS = 15,  /* while something is under way */
@@ -375,6 +376,7 @@ static int end_leftovers(struct sup *s, struct rel_err *e)
     if (sup_journal_read(s->store.home, &j, e) < 0 ||
         sup_journal_end_peers(&j, (int)s->config.shutdown_ms, e) < 0)
         return -1;
+    sup_tidy(s->store.home);
     s->generation = j.generation;
     return 0;
 }

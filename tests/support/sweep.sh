@@ -6,11 +6,14 @@
 #   sweep_releases           builds the folders $ONE and $TWO (0.1.0, 0.2.0: good), $SICK (0.3.0: answers, never proved)
 #   sweep_home RELEASE       starts it in $RELSUP_HOME with the library in it, and the client that asks all the while
 #   sweep WHAT HOW WHO COMMAND...    one point after the other: HOW and WHO as faultctl has them. The command is run
-#                            anew for each; {} in it is the release that does not serve, or $SWEEP_TO where that is set
+#                            anew for each; {} in it is the release that does not serve, or $SWEEP_TO where that is
+#                            set, and {v} its version. An upgrade finds it gone from the home, but for --hot, whose VM
+#                            may have come from it
 #   sweep_first_boot HOW WHO         the same for the first `relsup run RELEASE` of a home, a new one each time
+#   sweep_stop HOW                   the same for `relsup stop`
 #   sweep_end                stops it, prints the counts, fails when one promise was broken
 #
-#   FAULT_ALL=1 takes every call; otherwise $FAULT_POINTS of them (default 8), spread evenly, with few of those that come
+#   FAULT_ALL=1 takes every call; otherwise $FAULT_POINTS of them (default 5), spread evenly, with few of those that come
 #   in crowds: the files of a release, temporary files, what is said to a node or a client. FAULT_AT="CALL:N..." takes these: the
 #   N-th of that call, which another thread cannot move.
 #
@@ -21,11 +24,12 @@
 #   half      each folder in releases/ is whole by its manifest, nothing under a hidden name is left
 #   leftover  no temporary file in the home; run/ and secret/ have nothing of a peer that is gone
 #   works     status and history work
-#   lie       exit 0: the new one serves. 1, 2: nothing is different. 3: the old one serves, what came in is gone
+#   lie       exit 0: the new one serves. 1, 2: nothing is different. 3: the old one serves, what came in is gone.
+#             4: the new one serves, but could not be written down as the one that boots next, and that is said
 FAULT=$WORK/fault.state
 declare -A COUNTS=()
 BROKEN=()
-SUPERVISOR=
+SUPERVISOR='' STOPS='' MAY_END=''
 
 [ -f "$RELPACK_BUILD/support/libfault.so" ] || skip "libfault.so is not built"
 if ldd "$RELPACK_BIN/relsup" | grep -q 'lib[at]san'; then
@@ -172,12 +176,17 @@ end_orphans() {
     local pid
 
     for pid in $(home_processes); do
-        [ "$pid" = "$(relsup pid 2>/dev/null)" ] || kill -KILL "$pid"
+        [ "$pid" = "$(active_pid)" ] || kill -KILL "$pid"
     done
 }
 
+# By the supervisor; `relsup pid` reads it from a file.
+active_pid() {
+    relsup status --json 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin).get("pid", ""))'
+}
+
 one_vm() {
-    [ "$(home_processes)" = "$(relsup pid 2>/dev/null)" ]
+    [ "$(home_processes)" = "$(active_pid)" ]
 }
 
 answered() {
@@ -187,11 +196,12 @@ answered() {
 check_serves() { # VERSION
     answered "$1" || broken serves "$1 should serve, $(curl -s --max-time 2 "http://127.0.0.1:$PORT/") does"
     if ! poll 3 one_vm; then
-        broken orphan "VMs $(home_processes | tr '\n' ' ')beside $(relsup pid 2>&1)"
+        broken orphan "VMs $(home_processes | tr '\n' ' ')beside $(active_pid)"
         end_orphans
     fi
     [ "$(current)" = "$1" ] || broken serves "current is $(current), not $1"
     relsup status >/dev/null 2>&1 || broken works status
+    [ "$(relsup pid 2>&1)" = "$(active_pid)" ] || broken works "pid: $(relsup pid 2>&1)"
     relsup history >/dev/null 2>&1 || broken works history
 }
 
@@ -213,7 +223,7 @@ check_files() {
     left=$(cd "$RELSUP_HOME" && find . -path './releases/?*/*' -prune -o \( -name '.*.tmp' -o -name '.*.next' -o \
         -path './releases/.*' -o -name fetched \) -print | tr '\n' ' ')
     [ -z "$left" ] || broken leftover "$left"
-    generation=$(relsup status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["generation"])')
+    generation=$(relsup status --json | python3 -c 'import json, sys; print(json.load(sys.stdin).get("generation", ""))')
     left=$(cd "$RELSUP_HOME" && find run secret -regextype posix-extended -regex '.*[^0-9]([0-9]+)(\..*)?' |
         grep -vE "[^0-9]$generation(\..*)?\$" | tr '\n' ' ') || true
     [ -z "$left" ] || broken leftover "$left of generations before $generation"
@@ -243,7 +253,7 @@ each = max(1, want // 8) if want else sys.maxsize
 chosen = [n for v in few.values() for n in spread(v, each)]
 for _, point in sorted(chosen + spread(many, max(1, want - len(chosen)) if want else sys.maxsize)):
     print(point)
-' "$([ "${FAULT_ALL:-0}" = 1 ] && echo 0 || echo "${FAULT_POINTS:-8}")"
+' "$([ "${FAULT_ALL:-0}" = 1 ] && echo 0 || echo "${FAULT_POINTS:-5}")"
 }
 
 other_release() {
@@ -256,31 +266,28 @@ version_of() {
     case $1 in "$ONE") echo 0.1.0 ;; "$TWO") echo 0.2.0 ;; *) echo 0.3.0 ;; esac
 }
 
-# Where the other good release is brought in anew each time, it must not be there yet.
-forget_release() {
-    rm -rf "${RELSUP_HOME:?}/releases/$1"
-}
-
 CODE=
 give_order() {
     local to
 
     to=$(other_release)
     CODE=0
-    timeout 60 "${@//\{\}/$to}" >"$WORK/order.out" 2>"$WORK/order.err" </dev/null || CODE=$?
+    set -- "${@//\{\}/$to}"
+    timeout 60 "${@//\{v\}/$(version_of "$to")}" >"$WORK/order.out" 2>"$WORK/order.err" </dev/null || CODE=$?
 }
 
 sweep() {
     local what=$1 how=$2 who=$3 points point
 
     shift 3
-    POINT="$what, dry run"
+    POINT="$what, dry run" MAY_END=
     before_order "$@"
     faultctl "$FAULT" arm 0 kill "$who"
     give_order "$@"
     faultctl "$FAULT" disarm
     faultctl "$FAULT" log >"$WORK/calls"
     after_order
+    case $how,$who in kill*,run | kill*,any) MAY_END=yes ;; esac
     mapfile -t points < <(choose_points <"$WORK/calls")
     echo "$what, $how $who: $(wc -l <"$WORK/calls") calls, ${#points[@]} tried"
     for point in "${points[@]}"; do
@@ -299,20 +306,26 @@ sweep() {
 before_order() {
     OLD=$(current)
     NEW=$(version_of "$(other_release)")
-    if [ "$2" = upgrade ]; then
-        forget_release "$NEW"
+    if [ "$2" = upgrade ] && [ "$3" != --hot ]; then
+        rm -rf "${RELSUP_HOME:?}/releases/$NEW"
     fi
     TREE=$(tree)
 }
 
+# Where relsup stands, or the next one once it was ended.
 after_order() {
     local at_end BOOTED=
 
     if gone "$SUPERVISOR"; then
         wait "$SUPERVISOR" 2>/dev/null || true
         at_end=$(current)
-        [ "$CODE" != 0 ] || [ "${STOPS:-}" = yes ] || [ "$at_end" = "$NEW" ] || broken lie "exit 0, but current is $at_end"
+        if [ -n "$STOPS" ]; then
+            [ "$CODE" != 0 ] || [ -z "$(home_processes)" ] || broken orphan "behind a stop that exited 0"
+        else
+            [ "$CODE" != 0 ] || [ "$at_end" = "$NEW" ] || broken lie "exit 0, but current is $at_end"
+        fi
         count_up ended
+        [ -n "$MAY_END$STOPS" ] || broken works "relsup ended: $(tail -n 1 "$WORK"/{again,relsup}.log | tail -n 1)"
         BOOTED=$at_end
         run_it again
         if ! poll 40 running; then
@@ -339,11 +352,74 @@ check_exit() {
         check_serves "$OLD"
         [ "$TREE" = "$(tree)" ] || broken lie "exit 3: $(diff <(echo "$TREE") <(tree) | grep '^[<>]' | head -n 3 | tr '\n' ' ')"
         ;;
+    4)
+        count_up "manual action"
+        grep -q 'runs, but a restart would boot another release' "$WORK/order.err" ||
+            broken lie "exit 4: $(tail -n 1 "$WORK/order.err")"
+        answered "$NEW" || broken serves "$NEW should serve"
+        relsup restart >/dev/null 2>&1 || broken works restart
+        check_serves "$OLD"
+        ;;
     *)
         broken lie "exit $CODE: $(tail -n 1 "$WORK/order.err")"
         check_serves "$(current)"
         ;;
     esac
+}
+
+new_home() {
+    if [ -n "$SUPERVISOR" ]; then
+        relsup stop >/dev/null 2>&1 || true
+        wait_until 10 gone "$SUPERVISOR"
+        end_orphans
+        rm -rf "$RELSUP_HOME"
+    fi
+    settings
+}
+
+sweep_first_boot() {
+    local how=$1 who=$2 points point
+
+    new_home
+    faultctl "$FAULT" new
+    faultctl "$FAULT" arm 0 kill "$who"
+    run_it relsup "$ONE"
+    wait_until 40 running
+    faultctl "$FAULT" disarm
+    faultctl "$FAULT" log >"$WORK/calls"
+    mapfile -t points < <(choose_points <"$WORK/calls")
+    echo "first boot, $how $who: $(wc -l <"$WORK/calls") calls, ${#points[@]} tried"
+    for point in "${points[@]}"; do
+        new_home
+        faultctl "$FAULT" arm "$point" "$how" "$who"
+        run_it relsup "$ONE"
+        wait_until 40 runs_or_ended
+        faultctl "$FAULT" disarm
+        POINT="first boot, $how $who at $point $(faultctl "$FAULT" log | sed -n "${point#*:}p" | cut -d' ' -f4-)"
+        count_up tried
+        [ "$(faultctl "$FAULT" hit)" != 0 ] || count_up "not reached"
+        if gone "$SUPERVISOR"; then
+            wait "$SUPERVISOR" 2>/dev/null || true
+            count_up ended
+            run_it again "$ONE"
+        fi
+        if ! poll 40 running; then
+            broken serves "it does not run: $(tail -n 1 "$WORK"/{again,relsup}.log | tail -n 1)"
+            exit 1
+        fi
+        check_serves 0.1.0
+        check_files
+    done
+}
+
+sweep_stop() {
+    STOPS=yes
+    sweep stop "$1" run relsup stop
+    STOPS=
+}
+
+runs_or_ended() {
+    gone "$SUPERVISOR" || running
 }
 
 sweep_end() {
@@ -353,7 +429,7 @@ sweep_end() {
     relsup stop >"$WORK/out" 2>"$WORK/err" || broken works "stop: $(cat "$WORK/err")"
     poll 10 gone "$SUPERVISOR" || broken works "it goes on behind stop"
     [ -z "$(home_processes)" ] || broken orphan "behind stop: $(home_processes | tr '\n' ' ')"
-    for kind in tried ended 'not reached' serves orphan unproved half leftover works lie; do
+    for kind in tried ended 'not reached' 'manual action' serves orphan unproved half leftover works lie; do
         echo "$kind: ${COUNTS[$kind]:-0}"
     done
     [ ${#BROKEN[@]} = 0 ] || fail "${#BROKEN[@]} promises were broken"

@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# slow
+# relsup is killed at its state-changing calls of a stop.
+. "$(dirname "$0")/../support/lib.sh"
+need_ns
+. "$RELPACK_SOURCE/tests/support/hot.sh"
+. "$RELPACK_SOURCE/tests/support/sweep.sh"
+
+sweep_releases
+sweep_home "$ONE"
+sweep_stop kill
+sweep_end
