@@ -33,9 +33,9 @@ static int adopt_new_release(struct sup *s, struct rel_err *e)
 {
     rel_autofree char *root = sup_store_path(s->store.home, s->ask.dir);
     rel_autofree char *path = rel_strf("%s/run/active.json", s->store.home);
-    struct pkg_release *r = NULL;
+    struct sup_release *r = NULL;
 
-    if (pkg_release_read(root, &r, e) < 0)
+    if (sup_release_read(root, &r, e) < 0)
         return -1;
     sup_peer_changed(s->active, s->ask.dir, r);
     return hot_contact_write(path, &s->active->contact, e);

@@ -12,7 +12,7 @@
 
 #include "base/rel_io.h"
 #include "hotload/hot_contact.h"
-#include "pkg/pkg_release.h"
+#include "supervisor/sup_release.h"
 #include "supervisor/sup_trust.h"
 
 enum { FOLDER_MAX = 3 };
@@ -161,7 +161,7 @@ static char *app_of(const char *home)
 {
     rel_autofree char *active = rel_strf("%s/run/active.json", home);
     rel_autofree char *current = rel_strf("%s/current", home);
-    pkg_autorelease struct pkg_release *r = NULL;
+    sup_autorelease struct sup_release *r = NULL;
     struct hot_contact c = {0};
     struct rel_err ignored = {0};
     char *name;
@@ -172,7 +172,7 @@ static char *app_of(const char *home)
         return name;
     }
     rel_err_clear(&ignored);
-    return pkg_release_read(current, &r, &ignored) == 0 ? rel_xstrdup(r->name) : NULL;
+    return sup_release_read(current, &r, &ignored) == 0 ? rel_xstrdup(r->name) : NULL;
 }
 
 static void keep_app(struct homes *h, const char *app)

@@ -235,6 +235,7 @@ int sup_incoming_settle(const char *home, const char *incoming, const struct sup
     rel_autofree char *tree = tree_of(incoming), *to = sup_store_path(home, a->dir);
     sup_autorelease struct sup_release *r = NULL;
     struct stat st;
+    bool replaced;
 
     if (sup_release_parse(a->mark, strlen(a->mark), "the worker's answer", &r, e) < 0 ||
         check_app(must, r->name, e) < 0)
@@ -247,10 +248,11 @@ int sup_incoming_settle(const char *home, const char *incoming, const struct sup
         *added = false;
         return 0;
     }
+    replaced = rel_is_dir(AT_FDCWD, to);
     if (sup_release_mark(tree, a->mark, e) < 0 || sup_store_remove(home, a->dir, e) < 0 ||
         rel_rename_dir(AT_FDCWD, tree, to, e) < 0)
         return -1;
-    *added = true;
+    *added = !replaced;
     return 0;
 }
 

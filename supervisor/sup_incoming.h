@@ -51,8 +51,9 @@ REL_MUST_USE int sup_incoming_prepare(const char *home, const char *incoming, co
                                       const struct sup_must *must, struct sup_arrival *a,
                                       struct rel_err *e);
 
-/* Moves it into its place, marked; what is there under its name and not whole goes away. *added: it
- * was not there. 0: releases/<dir> is whole. -1, or a crash: it is whole or not there. */
+/* Moves it into its place, marked; what is there under its name and not whole goes away. *added:
+ * nothing was there under its name, so that whoever wants it no more may remove it. 0:
+ * releases/<dir> is whole. -1, or a crash: it is whole or not there. */
 REL_MUST_USE int sup_incoming_settle(const char *home, const char *incoming,
                                      const struct sup_must *must, const struct sup_arrival *a,
                                      bool *added, struct rel_err *e);

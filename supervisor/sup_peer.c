@@ -35,7 +35,7 @@ static int free_port(int *port, struct rel_err *e)
 }
 
 /* Ours first, then the release's own: "[{raw,...},{nodelay,true}]". */
-static char *listen_options(const struct pkg_release *r)
+static char *listen_options(const struct sup_release *r)
 {
     const char *own = r->listen_options;
 
@@ -59,7 +59,7 @@ static char *without_space(char *text)
 }
 
 /* relx reads the node's name from vm.args: a copy with ours, without a cookie. */
-static int write_relx_vm_args(const struct pkg_release *r, const char *node, const char *path,
+static int write_relx_vm_args(const struct sup_release *r, const char *node, const char *path,
                               struct rel_err *e)
 {
     rel_autofree char *from = rel_strf("%s/vm.args", r->vsn_dir), *text = NULL;
@@ -109,7 +109,7 @@ static void on_closed(uv_handle_t *handle)
 {
     struct sup_peer *peer = handle->data;
 
-    pkg_release_free(peer->release);
+    sup_release_free(peer->release);
     hot_contact_fini(&peer->contact);
     free(peer->dir);
     for (size_t i = 0; i < peer->chain_n; i++)
@@ -173,7 +173,7 @@ static int prepare(const struct sup_spawn *s, struct sup_peer *p, const char *tm
     rel_autofree char *vm_args = rel_strf("%s/vm.args", tmp);
     struct hot_contact *c = &p->contact;
 
-    if (pkg_release_read(root, &p->release, e) < 0 || free_port(&c->port, e) < 0 ||
+    if (sup_release_read(root, &p->release, e) < 0 || free_port(&c->port, e) < 0 ||
         rel_mkdirs(AT_FDCWD, tmp, 0700, e) < 0)
         return -1;
     c->node = s->node_names[s->green]
@@ -223,9 +223,9 @@ int sup_peer_spawn(uv_loop_t *loop, const struct sup_spawn *s, void (*on_exit)(s
     return 0;
 }
 
-void sup_peer_changed(struct sup_peer *peer, const char *dir, struct pkg_release *release)
+void sup_peer_changed(struct sup_peer *peer, const char *dir, struct sup_release *release)
 {
-    pkg_release_free(peer->release);
+    sup_release_free(peer->release);
     peer->release = release;
     free(peer->dir);
     peer->dir = rel_xstrdup(dir);

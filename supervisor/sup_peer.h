@@ -9,11 +9,11 @@
 
 #include "base/rel_err.h"
 #include "hotload/hot_contact.h"
-#include "pkg/pkg_release.h"
+#include "supervisor/sup_release.h"
 
 struct sup_peer {
     uv_process_t proc;
-    struct pkg_release *release;
+    struct sup_release *release;
     char *dir;    /* name of its folder in releases/ */
     char **chain; /* that, and before it those it was changed from in place, since its boot */
     size_t chain_n;
@@ -41,7 +41,7 @@ REL_MUST_USE int sup_peer_spawn(uv_loop_t *loop, const struct sup_spawn *spawn,
                                 struct sup_peer **peer, struct rel_err *e);
 
 /* It was changed in place, to the release of that folder; takes `release`. */
-void sup_peer_changed(struct sup_peer *peer, const char *dir, struct pkg_release *release);
+void sup_peer_changed(struct sup_peer *peer, const char *dir, struct sup_release *release);
 
 /* SIGTERM to the VM, which is init:stop/0; or SIGKILL to its whole process group. */
 void sup_peer_stop(struct sup_peer *peer);

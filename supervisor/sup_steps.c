@@ -18,7 +18,7 @@ struct sup_steps {
     uv_process_t proc;
     uv_loop_t *loop;
     struct sup_steps_order o;
-    struct pkg_release *release;
+    struct sup_release *release;
     char *log, *tmp;
     int read_fd; /* of the log */
     struct rel_buf line;
@@ -70,7 +70,7 @@ static void steps_free(struct sup_steps *s)
 
     if (s->tmp)
         (void)!rel_remove_tree(AT_FDCWD, s->tmp, &e);
-    pkg_release_free(s->release);
+    sup_release_free(s->release);
     if (s->read_fd >= 0)
         close(s->read_fd);
     rel_buf_fini(&s->line);
@@ -157,7 +157,7 @@ static int prepare(struct sup_steps *s, struct rel_err *e)
 {
     rel_autoclose int fd = -1;
 
-    if (pkg_release_read(s->o.root, &s->release, e) < 0)
+    if (sup_release_read(s->o.root, &s->release, e) < 0)
         return -1;
     for (size_t i = 0; i < s->o.config->before_boot_n; i++)
         if (s->o.config->before_boot[i].eval && s->release->kind == PKG_KIND_RELX)

@@ -11,8 +11,8 @@
 #include <uv.h>
 
 #include "base/rel_err.h"
-#include "pkg/pkg_release.h"
 #include "supervisor/sup_config.h"
+#include "supervisor/sup_release.h"
 
 struct sup_steps_order {
     const char *home;
