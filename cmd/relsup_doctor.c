@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verb that looks at the host and the home. */
+#include <fcntl.h>
+
+#include "base/rel_io.h"
 #include "cmd/relsup.h"
 #include "supervisor/sup_doctor.h"
 
@@ -9,7 +12,7 @@ static const struct cmd_option options[] = {RELSUP_HOME_OPTIONS, {0}};
 
 struct report {
     struct rel_buf text;
-    json_t *list;
+    json_t *list; /* lent */
 };
 
 static void on_finding(void *ctx, const struct sup_finding *f)
@@ -25,24 +28,33 @@ static void on_finding(void *ctx, const struct sup_finding *f)
     json_array_append_new(r->list, one);
 }
 
-/* Without a home that is named or runs, the host alone is looked at. */
+/* One that is named is looked at even where every other command refuses it. Without one that is
+ * named or runs, the host alone is. */
+static int find_home(const struct cmd_ctx *ctx, char **home, struct rel_err *e)
+{
+    const char *given = cmd_get(ctx, "home");
+    bool named = given || cmd_has(ctx, "app");
+
+    if (!given)
+        given = getenv("RELSUP_HOME");
+    if (given && rel_is_dir(AT_FDCWD, given))
+        *home = rel_xstrdup(given);
+    else if (relsup_home(ctx, home, e) < 0 && named)
+        return -1;
+    rel_err_clear(e);
+    return 0;
+}
+
 static int doctor(struct cmd_ctx *ctx, struct rel_err *e)
 {
-    bool named = cmd_has(ctx, "home") || cmd_has(ctx, "app");
-    struct report r = {.list = json_array()};
+    json_auto_t *doc = json_pack("{s:[]}", "findings");
+    struct report r = {.list = json_object_get(doc, "findings")};
     rel_autofree char *home = NULL;
-    json_auto_t *doc = NULL;
-    int unwell_n, rc;
+    int rc;
 
-    if (relsup_home(ctx, &home, e) < 0) {
-        if (named) {
-            json_decref(r.list);
-            return -1;
-        }
-        rel_err_clear(e);
-    }
-    unwell_n = sup_doctor(home, on_finding, &r);
-    doc = json_pack("{s:i, s:o}", "warnings", unwell_n, "findings", r.list);
+    if (find_home(ctx, &home, e) < 0)
+        return -1;
+    json_object_set_new(doc, "warnings", json_integer(sup_doctor(home, on_finding, &r)));
     rc = rel_out_result(&ctx->out, doc, r.text.p, e);
     rel_buf_fini(&r.text);
     return rc;

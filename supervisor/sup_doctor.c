@@ -12,6 +12,8 @@
 
 #include "base/rel_own.h"
 #include "supervisor/sup_config.h"
+#include "supervisor/sup_confine.h"
+#include "supervisor/sup_trust.h"
 #include "swap/swap_bpf.h"
 
 /* Two releases and their logs: a release with its VM is some 15 to 100 MB. */
@@ -82,6 +84,31 @@ static void look_at_descriptors(const char *home, struct found *f)
                "pidfd_open and pidfd_getfd to spare them that");
 }
 
+static void look_at_landlock(const char *home, struct found *f)
+{
+    (void)home;
+    if (sup_landlock_abi())
+        well(f, rel_strf("a release is unpacked behind Landlock, version %d", sup_landlock_abi()));
+    else
+        unwell(f, rel_xstrdup("this kernel has no Landlock, or a sandbox refuses it"),
+               "nothing fails: a release is unpacked in a process of its own all the same, which "
+               "can then write wherever relsup can");
+}
+
+/* The refusal says itself what mends it. */
+static void look_at_home(const char *home, struct found *f)
+{
+    rel_autofree char *path = rel_strf("%s/relsup.json", home);
+    struct sup_config c = {0};
+    struct rel_err e = {0};
+
+    if (sup_trust_home(home, &e) < 0 || sup_config_read(path, NULL, &c, &e) < 0)
+        unwell(f, rel_xstrdup(e.msg), "'relsup run' and every order would be refused");
+    else
+        well(f, rel_strf("%s and its settings are in order", home));
+    sup_config_fini(&c);
+}
+
 /* Settings that cannot be read are told by the row of the home. */
 static void look_at_user(const char *home, struct found *f)
 {
@@ -124,10 +151,9 @@ static const struct row {
     bool of_home;
     void (*look)(const char *home, struct found *f);
 } rows[] = {
-    {"steering", false, look_at_steering},
-    {"descriptors", false, look_at_descriptors},
-    {"user", true, look_at_user},
-    {"room", true, look_at_room},
+    {"steering", false, look_at_steering}, {"descriptors", false, look_at_descriptors},
+    {"landlock", false, look_at_landlock}, {"home", true, look_at_home},
+    {"user", true, look_at_user},          {"room", true, look_at_room},
 };
 
 int sup_doctor(const char *home, void (*tell)(void *ctx, const struct sup_finding *finding),
