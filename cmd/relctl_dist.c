@@ -7,36 +7,10 @@
 
 #include "base/rel_io.h"
 #include "cmd/relctl.h"
+#include "hotload/hot_cookie.h"
 #include "hotload/hot_port.h"
 
-enum { COOKIE_LEN = 32, COOKIE_MAX = 512 };
-
 /* ------------------------------------------------------------------ the cookie */
-
-static char *cookie_of_file(const char *path)
-{
-    rel_autofree char *text = NULL;
-    struct rel_err e = {0};
-    size_t len;
-
-    if (rel_read_file(AT_FDCWD, path, 4096, &text, &len, &e) < 0)
-        return NULL;
-    len = strcspn(text, " \t\r\n");
-    return len ? rel_xstrndup(text, len) : NULL;
-}
-
-static int make_new_cookie(char **cookie, struct rel_err *e)
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    unsigned char r[COOKIE_LEN];
-
-    if (rel_random(r, sizeof(r), e) < 0)
-        return rel_wrap(e, "make a cookie");
-    *cookie = rel_xcalloc(COOKIE_LEN + 1, 1);
-    for (int i = 0; i < COOKIE_LEN; i++)
-        (*cookie)[i] = letters[r[i] % 32];
-    return 0;
-}
 
 /* Who says it first: the operator, vm.args, the release, an earlier boot; else it is made. */
 static int choose_cookie(const struct relctl_boot *b, const char *file, char **cookie,
@@ -45,10 +19,10 @@ static int choose_cookie(const struct relctl_boot *b, const char *file, char **c
     const char *given = relctl_env("RELEASE_COOKIE", b->cookie_given);
     rel_autofree char *of_release = rel_strf("%s/releases/COOKIE", b->root);
 
-    *cookie = given ? rel_xstrdup(given) : cookie_of_file(of_release);
+    *cookie = given ? rel_xstrdup(given) : hot_cookie_read(of_release);
     if (!*cookie)
-        *cookie = cookie_of_file(file);
-    return *cookie ? 0 : make_new_cookie(cookie, e);
+        *cookie = hot_cookie_read(file);
+    return *cookie ? 0 : hot_cookie_new(cookie, e);
 }
 
 /* A folder that somebody else made, or can read, is no place for a secret. */
@@ -66,31 +40,17 @@ static int make_private_dir(const char *path, struct rel_err *e)
     return 0;
 }
 
-/* secret/cookie, and secret/erlang/.erlang.cookie leading to it: the VM gets secret/ as its
- * XDG_CONFIG_HOME and reads the cookie there (auth.erl), so it shows on no command line. */
+/* The VM gets secret/ as its XDG_CONFIG_HOME. */
 static int make_cookie(const struct relctl_boot *b, struct rel_err *e)
 {
     rel_autofree char *dir = rel_strf("%s/secret", b->tmp_dir);
-    rel_autofree char *file = rel_strf("%s/cookie", dir);
-    rel_autofree char *erlang = rel_strf("%s/erlang", dir);
-    rel_autofree char *link = rel_strf("%s/.erlang.cookie", erlang);
-    rel_autofree char *there = NULL, *cookie = NULL;
-    char target[32] = "";
+    rel_autofree char *file = rel_strf("%s/cookie", dir), *erlang = rel_strf("%s/erlang", dir);
+    rel_autofree char *cookie = NULL;
 
-    if (make_private_dir(dir, e) < 0 || make_private_dir(erlang, e) < 0)
+    if (make_private_dir(dir, e) < 0 || make_private_dir(erlang, e) < 0 ||
+        choose_cookie(b, file, &cookie, e) < 0)
         return -1;
-    there = cookie_of_file(file);
-    if (choose_cookie(b, file, &cookie, e) < 0)
-        return -1;
-    if (strlen(cookie) >= COOKIE_MAX)
-        return rel_fail(e, REL_E_INPUT, 0, "the cookie is longer than %d characters",
-                        COOKIE_MAX - 1);
-    if ((!there || strcmp(there, cookie) != 0) &&
-        rel_replace_file(AT_FDCWD, file, cookie, strlen(cookie), 0400, e) < 0)
-        return -1;
-    if (readlink(link, target, sizeof(target) - 1) > 0 && !strcmp(target, "../cookie"))
-        return 0;
-    return rel_replace_link(AT_FDCWD, link, "../cookie", e);
+    return hot_cookie_put(dir, cookie, e);
 }
 
 /* ------------------------------------------------------------------ name and port */

@@ -9,7 +9,8 @@ enum { SILENCE_MS = 30000 };
 
 extern const struct cmd_verb relsup_cutover, relsup_abort, relsup_run, relsup_upgrade,
     relsup_rollback, relsup_restart, relsup_stop, relsup_status, relsup_history, relsup_releases,
-    relsup_rpc, relsup_eval, relsup_remote, relsup_pid, relsup_logs, relsup_doctor, relsup_worker;
+    relsup_rpc, relsup_eval, relsup_remote, relsup_pid, relsup_logs, relsup_doctor, relsup_worker,
+    relsup_launch;
 
 int relsup_home(const struct cmd_ctx *ctx, char **home, struct rel_err *e)
 {
@@ -65,13 +66,25 @@ int relsup_contact(const struct cmd_ctx *ctx, struct hot_contact *c, struct rel_
 
 int main(int argc, char **argv)
 {
-    static const struct cmd_verb *const verbs[] = {
-        &relsup_run,      &relsup_upgrade,  &relsup_cutover,
-        &relsup_abort,    &relsup_rollback, &relsup_restart,
-        &relsup_stop,     &relsup_status,   &relsup_history,
-        &relsup_releases, &relsup_rpc,      &relsup_eval,
-        &relsup_remote,   &relsup_pid,      &relsup_logs,
-        &relsup_doctor,   &relsup_worker,   NULL};
+    static const struct cmd_verb *const verbs[] = {&relsup_run,
+                                                   &relsup_upgrade,
+                                                   &relsup_cutover,
+                                                   &relsup_abort,
+                                                   &relsup_rollback,
+                                                   &relsup_restart,
+                                                   &relsup_stop,
+                                                   &relsup_status,
+                                                   &relsup_history,
+                                                   &relsup_releases,
+                                                   &relsup_rpc,
+                                                   &relsup_eval,
+                                                   &relsup_remote,
+                                                   &relsup_pid,
+                                                   &relsup_logs,
+                                                   &relsup_doctor,
+                                                   &relsup_worker,
+                                                   &relsup_launch,
+                                                   NULL};
     static const struct cmd_program program = {
         .name = "relsup",
         .summary = "Runs a release of an Erlang or Elixir application and replaces it while it "

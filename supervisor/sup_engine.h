@@ -122,6 +122,7 @@ struct sup {
     char *incoming;            /* the folder of a release on its way in */
     struct sup_worker *worker; /* NULL: none runs */
     struct sup_steps *steps;   /* NULL: none runs */
+    struct sup_child step;     /* the process of the one that runs; pid 0 */
     struct sup_steering steer;
     struct sup_trial trial;
     struct sup_rest rest;
@@ -132,6 +133,8 @@ void sup_log(struct sup *s, const char *fmt, ...) REL_PRINTF(2, 3);
 void sup_notify(const char *state);
 /* Puts what the home is in the middle of, and who may run, into its journal. */
 void sup_note_journal(struct sup *s);
+/* The same for whoever must not go on without it. */
+REL_MUST_USE int sup_write_journal(struct sup *s, struct rel_err *e);
 /* The application is down: it is started again, later and later while that keeps failing. */
 void sup_restart_later(struct sup *s, bool forget);
 /* A fact: the table says what follows. Never re-enters an order. */

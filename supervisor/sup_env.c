@@ -101,13 +101,19 @@ static void put(struct sup_env *env, char *line)
     add(env, line);
 }
 
-void sup_env_begin(struct sup_env *env, char *const *from, char *const *operators)
+void sup_env_begin(struct sup_env *env, char *const *from, const struct sup_user *user,
+                   char *const *operators)
 {
     for (char *const *p = from; p && *p; p++) {
         size_t len = strcspn(*p, "=");
 
         if ((*p)[len] == '=' && !is_reserved(*p, len))
             add(env, rel_xstrdup(*p));
+    }
+    if (user && user->name) {
+        sup_env_setf(env, "USER=%s", user->name);
+        sup_env_setf(env, "LOGNAME=%s", user->name);
+        sup_env_setf(env, "HOME=%s", user->home);
     }
     for (char *const *p = operators; p && *p; p++)
         put(env, rel_xstrdup(*p));

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "base/rel_own.h"
+#include "supervisor/sup_user.h"
 
 /* `v` is NULL-terminated once anything was put in. Zero-initialised is empty. */
 struct sup_env {
@@ -20,9 +21,10 @@ struct sup_env {
 void sup_env_fini(struct sup_env *env);
 #define sup_autoenv __attribute__((cleanup(sup_env_fini)))
 
-/* The lines of `from` that may be handed on, and then the operator's: "NAME=VALUE"s,
- * NULL-terminated; either may be NULL. */
-void sup_env_begin(struct sup_env *env, char *const *from, char *const *operators);
+/* The lines of `from` that may be handed on, who the user is where it is another one, and then the
+ * operator's: "NAME=VALUE"s, NULL-terminated. Each may be NULL. */
+void sup_env_begin(struct sup_env *env, char *const *from, const struct sup_user *user,
+                   char *const *operators);
 
 /* Puts "NAME=VALUE" in; what was there of that name goes. */
 void sup_env_setf(struct sup_env *env, const char *fmt, ...) REL_PRINTF(2, 3);

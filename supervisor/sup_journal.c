@@ -21,11 +21,15 @@ int sup_journal_write(const char *home, const struct sup_journal *j, struct rel_
     json_auto_t *doc = json_pack("{s:i, s:i, s:s, s:[]}", "v", VERSION, "generation", j->generation,
                                  "state", j->state ? j->state : "", "peers");
 
-    for (size_t i = 0; i < j->peer_n; i++)
+    for (size_t i = 0; i < j->peer_n; i++) {
+        const struct sup_journal_peer *p = &j->peers[i];
+
         json_array_append_new(json_object_get(doc, "peers"),
-                              json_pack("{s:i, s:I, s:I}", "generation", j->peers[i].generation,
-                                        "pid", (json_int_t)j->peers[i].pid, "pid_start",
-                                        (json_int_t)j->peers[i].pid_start));
+                              json_pack("{s:i, s:I, s:I, s:b, s:b}", "generation", p->generation,
+                                        "pid", (json_int_t)p->pid, "pid_start",
+                                        (json_int_t)p->pid_start, "served", p->served, "step",
+                                        p->step));
+    }
     text = json_dumps(doc, JSON_COMPACT);
     return rel_replace_file(AT_FDCWD, path, text, strlen(text), 0600, e);
 }
@@ -34,14 +38,17 @@ static int read_peer(const json_t *v, struct sup_journal *j)
 {
     struct sup_journal_peer *p = &j->peers[j->peer_n];
     json_int_t pid, pid_start;
+    int served = 1, step = 0;
 
     if (j->peer_n == SUP_JOURNAL_PEERS ||
-        json_unpack((json_t *)v, "{s:i, s:I, s:I}", "generation", &p->generation, "pid", &pid,
-                    "pid_start", &pid_start) < 0 ||
+        json_unpack((json_t *)v, "{s:i, s:I, s:I, s?b, s?b}", "generation", &p->generation, "pid",
+                    &pid, "pid_start", &pid_start, "served", &served, "step", &step) < 0 ||
         pid <= 1 || pid > INT32_MAX || pid_start <= 0)
         return -1;
     p->pid = (pid_t)pid;
     p->pid_start = (uint64_t)pid_start;
+    p->served = served && !step;
+    p->step = step;
     j->peer_n++;
     return 0;
 }
@@ -114,7 +121,7 @@ static bool has_ended(int fd, int timeout_ms)
 
 static int end_held(const struct sup_journal_peer *p, int fd, int64_t until_ms, struct rel_err *e)
 {
-    if (has_ended(fd, rel_left_ms(until_ms)))
+    if (p->served && has_ended(fd, rel_left_ms(until_ms)))
         return 0;
     kill(-p->pid, SIGKILL); /* it leads its group as long as it runs */
     if (has_ended(fd, KILL_MS))
@@ -131,7 +138,7 @@ int sup_journal_end_peers(const struct sup_journal *j, int timeout_ms, struct re
 
     for (size_t i = 0; i < j->peer_n; i++) {
         fds[i] = hold(&j->peers[i]);
-        if (fds[i] >= 0)
+        if (fds[i] >= 0 && j->peers[i].served)
             syscall(SYS_pidfd_send_signal, fds[i], SIGTERM, NULL, 0);
     }
     for (size_t i = 0; i < j->peer_n; i++) {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HOME/run/journal.json: what the home is in the middle of, and every peer that may run. It is
+/* HOME/run/journal.json: what the home is in the middle of, and every child that may run. It is
  * replaced whole before the effect of a state, so that the supervisor after a killed one knows what
  * to look for. Whoever holds the home's lock; blocking. */
 #ifndef SUP_JOURNAL_H
 #define SUP_JOURNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,6 +18,8 @@ struct sup_journal_peer {
     int generation;
     pid_t pid;
     uint64_t pid_start; /* field 22 of /proc/PID/stat: with the pid it names one process for ever */
+    bool served;        /* it got connections; in what an older relsup wrote: it may have */
+    bool step;          /* no peer but a before_boot step */
 };
 
 struct sup_journal {
@@ -33,9 +36,9 @@ REL_MUST_USE int sup_journal_write(const char *home, const struct sup_journal *j
 /* A home without one: an empty one. REL_E_INPUT: it is of another version, or none at all. */
 REL_MUST_USE int sup_journal_read(const char *home, struct sup_journal *j, struct rel_err *e);
 
-/* Ends the peers of it that still run, all at once: SIGTERM, and after timeout_ms SIGKILL to their
- * process groups. A number that another process has got since is left alone.
- * 0: none of them runs. REL_E_STUCK: one does not end even so. */
+/* Ends what still runs of it, all at once: those that served by SIGTERM, and after timeout_ms by
+ * SIGKILL to their process groups, the others by SIGKILL at once. A number that another process has
+ * got since is left alone. 0: none of them runs. REL_E_STUCK: one does not end even so. */
 REL_MUST_USE int sup_journal_end_peers(const struct sup_journal *j, int timeout_ms,
                                        struct rel_err *e);
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/sup_peer.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
+#include "hotload/hot_port.h"
 #include "supervisor/sup_env.h"
+#include "supervisor/sup_peer_files.h"
 #include "supervisor/sup_store.h"
 
 #define LISTEN_OPTION "{raw,1,15,<<1,0,0,0>>}" /* SOL_SOCKET, SO_REUSEPORT */
@@ -18,21 +19,6 @@
 enum { VM_ARGS_MAX = 1 << 20 };
 
 extern char **environ;
-
-/* A port that nobody listens on now: OTP's SO_REUSEPORT would not tell a clash (facts of the
- * kernel: the option reaches the distribution's listener too). */
-static int free_port(int *port, struct rel_err *e)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    rel_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    socklen_t len = sizeof(a);
-
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) < 0 ||
-        getsockname(fd, (struct sockaddr *)&a, &len) < 0)
-        return rel_fail(e, REL_E_IO, errno, "find a free port for the distribution");
-    *port = ntohs(a.sin_port);
-    return 0;
-}
 
 /* Ours first, then the release's own: "[{raw,...},{nodelay,true}]". */
 static char *listen_options(const struct sup_release *r)
@@ -79,36 +65,48 @@ static int write_relx_vm_args(const struct sup_release *r, const char *node, con
 }
 
 static void make_env(struct sup_env *env, const struct sup_spawn *s, const struct sup_peer *peer,
-                     const char *tmp)
+                     const struct sup_user *user)
 {
     rel_autofree char *options = without_space(listen_options(peer->release));
 
-    sup_env_begin(env, environ, s->env);
+    sup_env_begin(env, environ, user, s->config->env);
     sup_env_setf(env, "RELEASE_NODE=%s", peer->contact.node);
     sup_env_setf(env, "RELEASE_DISTRIBUTION=sname");
     /* mix's launcher insists on a cookie for the command line; the VM ignores it (docs/cookie.md)
      */
     sup_env_setf(env, "RELEASE_COOKIE=decoy");
-    sup_env_setf(env, "RELEASE_TMP=%s", tmp);
-    sup_env_setf(env, "XDG_CONFIG_HOME=%s/secret", s->home);
+    sup_env_setf(env, "RELEASE_TMP=%s", peer->tmp);
+    sup_env_setf(env, "XDG_CONFIG_HOME=%s", peer->secret);
     sup_env_setf(env, "RELSUP_HOME=%s", s->home);
     sup_env_setf(env, "RELSUP_GENERATION=%d", s->generation);
-    sup_env_setf(env, "ERL_CRASH_DUMP=%s/log/peer-%d.dump", s->home, s->generation);
+    sup_env_setf(env, "ERL_CRASH_DUMP=%s", peer->dump);
     sup_env_setf(env,
                  "ERL_AFLAGS=-setcookie -home x -start_epmd false -erl_epmd_port %d "
                  "-kernel inet_dist_use_interface {127,0,0,1} "
                  "-kernel inet_default_listen_options %s",
                  peer->contact.port, options);
     if (peer->release->kind == PKG_KIND_RELX) {
-        sup_env_setf(env, "VMARGS_PATH=%s/vm.args", tmp);
-        sup_env_setf(env, "RELX_OUT_FILE_PATH=%s", tmp);
+        sup_env_setf(env, "VMARGS_PATH=%s/vm.args", peer->tmp);
+        sup_env_setf(env, "RELX_OUT_FILE_PATH=%s", peer->tmp);
     }
 }
 
-static void on_closed(uv_handle_t *handle)
+/* What it has no more use for. Its log stays, and its dump where there is one. */
+static void remove_files(const struct sup_peer *peer)
 {
-    struct sup_peer *peer = handle->data;
+    struct rel_err ignored = {0};
+    struct stat st;
 
+    if (peer->secret)
+        (void)!rel_remove_tree(AT_FDCWD, peer->secret, &ignored);
+    if (peer->dump && stat(peer->dump, &st) == 0 && st.st_size == 0)
+        (void)!unlink(peer->dump);
+}
+
+static void free_peer(struct sup_peer *peer)
+{
+    remove_files(peer);
+    sup_peer_listens(peer);
     sup_release_free(peer->release);
     hot_contact_fini(&peer->contact);
     free(peer->dir);
@@ -116,48 +114,10 @@ static void on_closed(uv_handle_t *handle)
         free(peer->chain[i]);
     free(peer->chain);
     free(peer->log);
+    free(peer->tmp);
+    free(peer->secret);
+    free(peer->dump);
     free(peer);
-}
-
-static void on_proc_exit(uv_process_t *proc, int64_t status, int signal)
-{
-    struct sup_peer *peer = proc->data;
-
-    peer->gone = true;
-    peer->exit_status = status;
-    peer->signal = signal;
-    peer->on_exit(peer);
-}
-
-static int spawn(uv_loop_t *loop, struct sup_peer *peer, struct sup_env *env, struct rel_err *e)
-{
-    rel_autofree char *launcher = rel_strf("%s/bin/%s", peer->release->root, peer->release->name);
-    bool relx = peer->release->kind == PKG_KIND_RELX;
-    char foreground[] = "foreground", start[] = "start";
-    char *args[] = {launcher, relx ? foreground : start, NULL};
-    rel_autoclose int out = open(peer->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    rel_autoclose int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    uv_stdio_container_t stdio[3] = {{.flags = UV_INHERIT_FD, .data.fd = in},
-                                     {.flags = UV_INHERIT_FD, .data.fd = out},
-                                     {.flags = UV_INHERIT_FD, .data.fd = out}};
-    uv_process_options_t o = {.file = launcher,
-                              .args = args,
-                              .env = env->v,
-                              .cwd = peer->release->root,
-                              .flags = UV_PROCESS_DETACHED,
-                              .stdio = stdio,
-                              .stdio_count = 3,
-                              .exit_cb = on_proc_exit};
-    int rc;
-
-    if (out < 0 || in < 0)
-        return rel_fail(e, REL_E_IO, errno, "open %s", peer->log);
-    rc = uv_spawn(loop, &peer->proc, &o);
-    if (rc < 0)
-        return rel_fail(e, REL_E_CHILD, -rc, "start %s", launcher);
-    peer->contact.pid = peer->proc.pid;
-    peer->contact.pid_start = hot_pid_start(peer->proc.pid);
-    return 0;
 }
 
 static void add_to_chain(struct sup_peer *p)
@@ -166,61 +126,149 @@ static void add_to_chain(struct sup_peer *p)
     p->chain[p->chain_n++] = rel_xstrdup(p->dir);
 }
 
-static int prepare(const struct sup_spawn *s, struct sup_peer *p, const char *tmp,
+static void name_files(const struct sup_spawn *s, struct sup_peer *p)
+{
+    p->tmp = rel_strf("%s/run/peer-%d", s->home, s->generation);
+    p->secret = sup_files_secret_path(s->home, s->generation);
+    p->log = rel_strf("%s/log/peer-%d.log", s->home, s->generation);
+    p->dump = rel_strf("%s/log/peer-%d.dump", s->home, s->generation);
+}
+
+/* Whatever is the user's is given to him when it is complete. */
+static int make_files(const struct sup_spawn *s, const struct sup_peer *p,
+                      const struct sup_user *user, struct rel_err *e)
+{
+    rel_autofree char *vm_args = rel_strf("%s/vm.args", p->tmp);
+
+    if (sup_files_let_in(s->home, user, e) < 0 || sup_files_make(p->tmp, e) < 0 ||
+        (p->release->kind == PKG_KIND_RELX &&
+         write_relx_vm_args(p->release, p->contact.node, vm_args, e) < 0) ||
+        sup_files_give(p->tmp, user, e) < 0 ||
+        sup_files_secret(s->home, s->generation, user, e) < 0 ||
+        sup_files_dump(p->dump, user, e) < 0)
+        return -1;
+    return 0;
+}
+
+static int prepare(const struct sup_spawn *s, struct sup_peer *p, const struct sup_user *user,
                    struct rel_err *e)
 {
     rel_autofree char *root = sup_store_path(s->home, s->dir);
-    rel_autofree char *vm_args = rel_strf("%s/vm.args", tmp);
     struct hot_contact *c = &p->contact;
+    const char *name = s->config->node_names[s->green];
 
-    if (sup_release_read(root, &p->release, e) < 0 || free_port(&c->port, e) < 0 ||
-        rel_mkdirs(AT_FDCWD, tmp, 0700, e) < 0)
+    if (sup_release_read(root, &p->release, e) < 0 ||
+        hot_port_take(user->uid, &c->port, &p->port_fd, e) < 0)
         return -1;
-    c->node = s->node_names[s->green]
-                  ? rel_strf("%s@localhost", s->node_names[s->green])
-                  : rel_strf("%s_%s@localhost", p->release->name, s->green ? "green" : "blue");
-    c->cookie_file = rel_strf("%s/secret/cookie", s->home);
+    c->node = name ? rel_strf("%s@localhost", name)
+                   : rel_strf("%s_%s@localhost", p->release->name, s->green ? "green" : "blue");
+    c->cookie_file = rel_strf("%s/cookie", p->secret);
     c->root = rel_xstrdup(root);
     c->name = rel_xstrdup(p->release->name);
     c->version = rel_xstrdup(p->release->vsn);
     c->generation = s->generation;
     c->elixir = p->release->elixir;
+    p->uid = user->uid;
     p->dir = rel_xstrdup(s->dir);
     add_to_chain(p);
-    p->log = rel_strf("%s/log/peer-%d.log", s->home, s->generation);
     p->since_ms = rel_wall_ms();
-    if (p->release->kind == PKG_KIND_RELX)
-        return write_relx_vm_args(p->release, c->node, vm_args, e);
+    return make_files(s, p, user, e);
+}
+
+static int hold(const struct sup_spawn *s, struct sup_peer *p, const struct sup_user *user,
+                struct rel_err *e)
+{
+    rel_autofree char *launcher = rel_strf("%s/bin/%s", p->release->root, p->release->name);
+    bool relx = p->release->kind == PKG_KIND_RELX;
+    char foreground[] = "foreground", start[] = "start";
+    char *args[] = {launcher, relx ? foreground : start, NULL};
+    rel_autoclose int out = open(p->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    rel_autoclose int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    sup_autoenv struct sup_env env = {0};
+    struct sup_child_order o = {.file = launcher,
+                                .args = args,
+                                .cwd = p->release->root,
+                                .in = in,
+                                .out = out,
+                                .user = user};
+
+    if (out < 0 || in < 0)
+        return rel_fail(e, REL_E_IO, errno, "open %s", p->log);
+    make_env(&env, s, p, user);
+    o.env = env.v;
+    return sup_child_hold(&o, &p->child, e);
+}
+
+/* A socket of another user joins no listener group of the one that serves (facts of the kernel). */
+static int check_user(const struct sup_spawn *s, const struct sup_user *user, struct rel_err *e)
+{
+    if (!s->beside || s->beside->uid == user->uid)
+        return 0;
+    return rel_fail(e, REL_E_INPUT, 0,
+                    "user: %s runs as user %u and the new one would as %u, and two users cannot "
+                    "share a port: stop relsup and start it with the new settings",
+                    s->beside->contact.node, (unsigned)s->beside->uid, (unsigned)user->uid);
+}
+
+int sup_peer_spawn(const struct sup_spawn *s, struct sup_peer **peer, struct rel_err *e)
+{
+    struct sup_user user = {0};
+    struct sup_peer *p;
+    int rc;
+
+    if (sup_user_find(s->config->user, s->config->capabilities, &user, e) < 0)
+        return -1;
+    p = rel_xcalloc(1, sizeof(*p));
+    p->port_fd = -1;
+    name_files(s, p);
+    rc = check_user(s, &user, e);
+    if (!rc)
+        rc = prepare(s, p, &user, e);
+    if (!rc)
+        rc = hold(s, p, &user, e);
+    sup_user_fini(&user);
+    if (rc < 0) {
+        free_peer(p);
+        return -1;
+    }
+    p->contact.pid = p->child.pid;
+    p->contact.pid_start = p->child.pid_start;
+    *peer = p;
     return 0;
 }
 
-int sup_peer_spawn(uv_loop_t *loop, const struct sup_spawn *s, void (*on_exit)(struct sup_peer *),
-                   void *ctx, struct sup_peer **peer, struct rel_err *e)
+static void on_exit_of(struct sup_watch *watch, int status)
 {
-    rel_autofree char *tmp = rel_strf("%s/run/peer-%d", s->home, s->generation);
-    struct sup_peer *p = rel_xcalloc(1, sizeof(*p));
-    sup_autoenv struct sup_env env = {0};
-    int rc;
+    struct sup_peer *peer = (struct sup_peer *)((char *)watch - offsetof(struct sup_peer, watch));
 
-    p->on_exit = on_exit;
-    p->ctx = ctx;
-    p->proc.data = p;
-    rc = prepare(s, p, tmp, e);
-    if (rc < 0) {
-        on_closed((uv_handle_t *)&p->proc);
+    peer->gone = true;
+    peer->status = status;
+    peer->on_exit(peer);
+}
+
+int sup_peer_go(uv_loop_t *loop, struct sup_peer *peer, void (*on_exit)(struct sup_peer *),
+                void *ctx, struct rel_err *e)
+{
+    if (sup_child_go(&peer->child, e) < 0) {
+        free_peer(peer);
         return -1;
     }
-    make_env(&env, s, p, tmp);
-    rc = spawn(loop, p, &env, e);
-    if (rc < 0) {
-        if (p->proc.type == UV_PROCESS) /* uv_spawn initialised the handle before it failed */
-            uv_close((uv_handle_t *)&p->proc, on_closed);
-        else
-            on_closed((uv_handle_t *)&p->proc);
-        return -1;
-    }
-    *peer = p;
+    peer->on_exit = on_exit;
+    peer->ctx = ctx;
+    sup_watch_start(loop, &peer->watch, peer->child.pid, on_exit_of);
     return 0;
+}
+
+void sup_peer_drop(struct sup_peer *peer)
+{
+    sup_child_drop(&peer->child);
+    free_peer(peer);
+}
+
+void sup_peer_listens(struct sup_peer *peer)
+{
+    if (peer->port_fd >= 0)
+        close(rel_steal_fd(&peer->port_fd));
 }
 
 void sup_peer_changed(struct sup_peer *peer, const char *dir, struct sup_release *release)
@@ -238,24 +286,32 @@ void sup_peer_changed(struct sup_peer *peer, const char *dir, struct sup_release
 
 void sup_peer_stop(struct sup_peer *peer)
 {
-    if (!peer->gone)
-        uv_process_kill(&peer->proc, SIGTERM);
+    if (!peer->served)
+        sup_peer_kill(peer);
+    else if (!peer->gone)
+        kill(peer->child.pid, SIGTERM);
 }
 
 void sup_peer_kill(struct sup_peer *peer)
 {
     if (!peer->gone)
-        kill(-peer->proc.pid, SIGKILL);
+        kill(-peer->child.pid, SIGKILL);
 }
 
 char *sup_peer_end_text(const struct sup_peer *peer)
 {
-    if (peer->signal)
-        return rel_strf("was killed by SIG%s", sigabbrev_np(peer->signal));
-    return rel_strf("exited with status %d", (int)peer->exit_status);
+    return sup_child_end_text(peer->status);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct sup_watch *watch =
+        (struct sup_watch *)((char *)handle - offsetof(struct sup_watch, handle));
+
+    free_peer((struct sup_peer *)((char *)watch - offsetof(struct sup_peer, watch)));
 }
 
 void sup_peer_close(struct sup_peer *peer)
 {
-    uv_close((uv_handle_t *)&peer->proc, on_closed);
+    uv_close((uv_handle_t *)&peer->watch.handle, on_closed);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One child VM. Spawned in a session of its own with its output in a file, not a pipe, so that it
- * outlives a supervisor that is killed. The loop's thread. */
+/* One child VM. It leads a session of its own with its output in a file, not a pipe, so that it
+ * outlives a supervisor that is killed. The loop's thread.
+ *
+ * It is made in two steps, so that it is in the journal before it does anything: spawned, it is a
+ * launch helper that waits (sup_child.h); then it is let go or dropped. */
 #ifndef SUP_PEER_H
 #define SUP_PEER_H
 
@@ -9,20 +12,25 @@
 
 #include "base/rel_err.h"
 #include "hotload/hot_contact.h"
+#include "supervisor/sup_child.h"
+#include "supervisor/sup_config.h"
 #include "supervisor/sup_release.h"
 
 struct sup_peer {
-    uv_process_t proc;
+    struct sup_child child;
+    struct sup_watch watch;
     struct sup_release *release;
     char *dir;    /* name of its folder in releases/ */
     char **chain; /* that, and before it those it was changed from in place, since its boot */
     size_t chain_n;
     struct hot_contact contact;
-    char *log;        /* path of its output */
+    uid_t uid;                       /* as whom it runs */
+    char *log, *dump, *tmp, *secret; /* paths: of its output, crash dump, folders */
+    int port_fd;      /* keeps the port of its distribution until it listens there; -1 */
     int64_t since_ms; /* wall clock */
+    bool served;      /* it has got connections other than previews: it is ended gracefully */
     bool gone;
-    int64_t exit_status;
-    int signal;
+    int status;                             /* how it ended (wait(2)) */
     void (*on_exit)(struct sup_peer *peer); /* then the peer may be closed */
     void *ctx;
 };
@@ -30,20 +38,28 @@ struct sup_peer {
 struct sup_spawn {
     const char *home, *dir;
     int generation;
-    bool green;              /* the node name's slot */
-    char *const *node_names; /* of both slots; NULLs: <app>_blue and <app>_green */
-    char **env;              /* the operator's "NAME=VALUE"s, NULL-terminated; may be NULL */
+    bool green;                      /* the node name's slot */
+    const struct sup_config *config; /* lent for the call */
+    const struct sup_peer *beside;   /* the one that serves; NULL */
 };
 
-/* 0: the launcher runs, on_exit will be called once. -1: nothing runs. */
-REL_MUST_USE int sup_peer_spawn(uv_loop_t *loop, const struct sup_spawn *spawn,
-                                void (*on_exit)(struct sup_peer *), void *ctx,
-                                struct sup_peer **peer, struct rel_err *e);
+/* 0: *peer waits, as process contact.pid, to be let go or dropped. -1: nothing runs. */
+REL_MUST_USE int sup_peer_spawn(const struct sup_spawn *spawn, struct sup_peer **peer,
+                                struct rel_err *e);
+/* 0: the launcher runs, on_exit will be called once. -1: nothing runs, and the peer is freed. */
+REL_MUST_USE int sup_peer_go(uv_loop_t *loop, struct sup_peer *peer,
+                             void (*on_exit)(struct sup_peer *), void *ctx, struct rel_err *e);
+/* It ends before it began, and is freed. */
+void sup_peer_drop(struct sup_peer *peer);
+
+/* Its distribution listens: the port need not be kept for it any more. */
+void sup_peer_listens(struct sup_peer *peer);
 
 /* It was changed in place, to the release of that folder; takes `release`. */
 void sup_peer_changed(struct sup_peer *peer, const char *dir, struct sup_release *release);
 
-/* SIGTERM to the VM, which is init:stop/0; or SIGKILL to its whole process group. */
+/* SIGTERM to the VM, which is init:stop/0; or SIGKILL to its whole process group. One that never
+ * served is killed at once: it has nothing to end in order, and a VM that boots loses a SIGTERM. */
 void sup_peer_stop(struct sup_peer *peer);
 void sup_peer_kill(struct sup_peer *peer);
 

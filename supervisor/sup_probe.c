@@ -7,13 +7,12 @@
 #include <poll.h>
 #include <regex.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "base/rel_clock.h"
 #include "hotload/hot_node.h"
+#include "supervisor/sup_child.h"
 #include "supervisor/sup_curl.h"
 #include "supervisor/sup_env.h"
 #include "swap/swap_listen.h"
@@ -179,38 +178,44 @@ static int probe_rpc(const struct sup_health *h, const struct sup_place *place, 
     return rel_fail(e, REL_E_REMOTE, 0, "%s is %.200s", h->expr, value);
 }
 
-/* Runs by itself when the deadline passes: its process group is killed. */
-static int wait_for(pid_t pid, const struct sup_health *h, struct rel_err *e)
+/* Returns when it has ended, or at the deadline. */
+static bool ends_in_time(pid_t pid, int64_t until_ms)
 {
     rel_autoclose int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
-    bool late = pidfd < 0 || poll(&p, 1, (int)h->timeout_ms) == 0;
+    int n;
+
+    do
+        n = poll(&p, 1, rel_left_ms(until_ms));
+    while (n < 0 && errno == EINTR);
+    return pidfd >= 0 && n > 0;
+}
+
+static int wait_for(pid_t pid, const struct sup_health *h, struct rel_err *e)
+{
+    bool late = !ends_in_time(pid, rel_mono_ms() + h->timeout_ms);
+    rel_autofree char *end = NULL;
     int status = 0;
 
-    if (late)
-        kill(-pid, SIGKILL);
-    if (waitpid(pid, &status, 0) < 0)
+    kill(-pid, SIGKILL); /* it leads its group: what it left goes too */
+    if (!sup_child_reap(pid, true, &status))
         return rel_fail(e, REL_E_IO, errno, "wait for %s", h->command[0]);
     if (late)
         return rel_fail(e, REL_E_TIMEOUT, 0, "%s did not end in time", h->command[0]);
-    if (WIFSIGNALED(status))
-        return rel_fail(e, REL_E_CHILD, 0, "%s was killed by SIG%s", h->command[0],
-                        sigabbrev_np(WTERMSIG(status)));
-    if (WEXITSTATUS(status))
-        return rel_fail(e, REL_E_CHILD, 0, "%s exited with status %d", h->command[0],
-                        WEXITSTATUS(status));
-    return 0;
+    end = sup_child_end_text(status);
+    return status ? rel_fail(e, REL_E_CHILD, 0, "%s %s", h->command[0], end) : 0;
 }
 
 /* It tells whom to look at. */
-static void make_env(const struct sup_place *place, struct sup_env *env)
+static void make_env(const struct sup_place *place, const struct sup_user *user,
+                     struct sup_env *env)
 {
     const struct hot_contact *c = &place->contact;
     char source[INET6_ADDRSTRLEN] = "";
 
     if (place->group_n)
         swap_address_text(&place->groups[0].source, source);
-    sup_env_begin(env, environ, place->config ? place->config->env : NULL);
+    sup_env_begin(env, environ, user, place->config ? place->config->env : NULL);
     sup_env_setf(env, "RELSUP_HOME=%s", place->home);
     sup_env_setf(env, "RELSUP_GENERATION=%d", c->generation);
     sup_env_setf(env, "RELSUP_PID=%d", (int)c->pid);
@@ -218,25 +223,35 @@ static void make_env(const struct sup_place *place, struct sup_env *env)
     sup_env_setf(env, "RELSUP_PREVIEW_ADDRESS=%s", source);
 }
 
+static int hold(const struct sup_health *h, const struct sup_place *place,
+                const struct sup_user *user, struct sup_child *child, struct rel_err *e)
+{
+    rel_autoclose int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    sup_autoenv struct sup_env env = {0};
+    struct sup_child_order o = {
+        .file = h->command[0], .args = h->command, .in = in, .out = STDERR_FILENO, .user = user};
+
+    if (in < 0)
+        return rel_fail(e, REL_E_IO, errno, "open /dev/null");
+    make_env(place, user, &env);
+    o.env = env.v;
+    return sup_child_hold(&o, child, e);
+}
+
 static int probe_exec(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)
 {
-    sup_autoenv struct sup_env env = {0};
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attr;
-    pid_t pid = 0;
+    const struct sup_config *c = place->config;
+    struct sup_user user = {0};
+    struct sup_child child;
     int rc;
 
-    make_env(place, &env);
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
-    rc = posix_spawnp(&pid, h->command[0], &files, &attr, h->command, env.v);
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&attr);
-    if (rc)
-        return rel_fail(e, REL_E_CHILD, rc, "start %s", h->command[0]);
-    return wait_for(pid, h, e);
+    if (c && sup_user_find(c->user, c->capabilities, &user, e) < 0)
+        return -1;
+    rc = hold(h, place, c ? &user : NULL, &child, e);
+    sup_user_fini(&user);
+    if (rc < 0 || sup_child_go(&child, e) < 0)
+        return -1;
+    return wait_for(child.pid, h, e);
 }
 
 /* Without any configuration: its node answers, and its application is started. */

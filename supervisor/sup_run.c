@@ -64,18 +64,33 @@ static void add_peer(struct sup_journal *j, const struct sup_peer *p)
     if (p && !p->gone)
         j->peers[j->peer_n++] = (struct sup_journal_peer){.generation = p->contact.generation,
                                                           .pid = p->contact.pid,
-                                                          .pid_start = p->contact.pid_start};
+                                                          .pid_start = p->contact.pid_start,
+                                                          .served = p->served};
 }
 
-void sup_note_journal(struct sup *s)
+static void add_step(struct sup_journal *j, const struct sup_child *c)
+{
+    if (c->pid)
+        j->peers[j->peer_n++] = (struct sup_journal_peer){
+            .step = true, .generation = j->generation, .pid = c->pid, .pid_start = c->pid_start};
+}
+
+int sup_write_journal(struct sup *s, struct rel_err *e)
 {
     struct sup_journal j = {.generation = s->generation, .state = swap_state_name(s->state)};
-    struct rel_err e = {0};
 
     add_peer(&j, s->active);
     add_peer(&j, s->candidate);
     add_peer(&j, s->old);
-    if (sup_journal_write(s->store.home, &j, &e) < 0)
+    add_step(&j, &s->step);
+    return sup_journal_write(s->store.home, &j, e);
+}
+
+void sup_note_journal(struct sup *s)
+{
+    struct rel_err e = {0};
+
+    if (sup_write_journal(s, &e) < 0)
         sup_log(s, "%s", e.msg);
 }
 
@@ -254,28 +269,6 @@ static void nudge(struct sup *s, int64_t now)
     sup_peer_stop(s->candidate);
 }
 
-/* As process 1 of a container we inherit every orphan. Those that libuv waits for are left to it.
- */
-static void reap_orphans(const struct sup *s)
-{
-    const struct sup_peer *own[] = {s->active, s->candidate, s->old};
-    pid_t step = s->steps ? sup_steps_pid(s->steps) : 0;
-    pid_t worker = s->worker ? sup_worker_pid(s->worker) : 0;
-    siginfo_t info = {0};
-
-    if (getpid() != 1 || s->trial.busy) /* a probe waits for its own command */
-        return;
-    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
-        for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
-            if (own[i] && own[i]->contact.pid == info.si_pid)
-                return;
-        if (info.si_pid == step || info.si_pid == worker)
-            return;
-        waitpid(info.si_pid, NULL, WNOHANG);
-        info.si_pid = 0;
-    }
-}
-
 /* Who waits hears from us, at least so often. */
 static void beat(struct sup *s, int64_t now)
 {
@@ -307,7 +300,7 @@ static void on_tick(uv_timer_t *timer)
         sup_probe_candidate(s);
     nudge(s, now);
     sup_reload_tick(s);
-    reap_orphans(s);
+    sup_child_reap_orphans();
     if (s->steps)
         sup_steps_tick(s->steps);
     sup_steer_tick(s, now);

@@ -244,6 +244,16 @@ void sup_hand_over(struct sup *s)
     uv_queue_work(&s->loop, &s->job, on_hand_over, on_handed_over);
 }
 
+/* Known before the first connection reaches it: from now on it has something to end in order, and
+ * a supervisor that starts after a crash leaves it the time. */
+static void will_serve(struct sup *s)
+{
+    if (s->candidate->served)
+        return;
+    s->candidate->served = true;
+    sup_note_journal(s);
+}
+
 /* The table brings us here once more when a share has had its time. */
 void sup_shift(struct sup *s)
 {
@@ -255,6 +265,7 @@ void sup_shift(struct sup *s)
         sup_post(s, SWAP_SHIFTED);
         return;
     }
+    will_serve(s);
     share = s->ask.shares[s->ask.share_at++];
     if (swap_traffic_route(s->steer.traffic, share, &e) < 0) {
         refuse(s, &e);
@@ -269,6 +280,7 @@ void sup_cut_over(struct sup *s)
 {
     struct rel_err e = {0};
 
+    will_serve(s);
     s->old = s->active;
     s->active = rel_steal(&s->candidate);
     s->ask.cut_over = true;

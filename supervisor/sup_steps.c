@@ -9,13 +9,16 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "supervisor/sup_env.h"
+#include "supervisor/sup_peer_files.h"
 
 enum { LINE_LEN = 4096 };
 
 extern char **environ;
 
 struct sup_steps {
-    uv_process_t proc;
+    struct sup_watch watch;
+    struct sup_child child;
+    struct sup_user user;
     uv_loop_t *loop;
     struct sup_steps_order o;
     struct sup_release *release;
@@ -71,6 +74,7 @@ static void steps_free(struct sup_steps *s)
     if (s->tmp)
         (void)!rel_remove_tree(AT_FDCWD, s->tmp, &e);
     sup_release_free(s->release);
+    sup_user_fini(&s->user);
     if (s->read_fd >= 0)
         close(s->read_fd);
     rel_buf_fini(&s->line);
@@ -79,43 +83,46 @@ static void steps_free(struct sup_steps *s)
     free(s);
 }
 
+static struct sup_steps *of_watch(struct sup_watch *watch)
+{
+    return (struct sup_steps *)((char *)watch - offsetof(struct sup_steps, watch));
+}
+
 /* -1: there is no handle, and nobody will call on_closed. */
-static int spawn(struct sup_steps *s, struct rel_err *e);
+static int start_next(struct sup_steps *s, struct rel_err *e);
 
 static void on_closed(uv_handle_t *handle)
 {
-    struct sup_steps *s = handle->data;
+    struct sup_steps *s =
+        of_watch((struct sup_watch *)((char *)handle - offsetof(struct sup_watch, handle)));
 
-    if (!s->e.code && ++s->at < s->o.config->before_boot_n && spawn(s, &s->e) == 0)
+    if (!s->e.code && ++s->at < s->o.config->before_boot_n && start_next(s, &s->e) == 0)
         return;
     s->o.done(s->o.ctx, &s->e);
     steps_free(s);
 }
 
-static void on_step_exit(uv_process_t *proc, int64_t status, int signal)
+static void on_step_exit(struct sup_watch *watch, int status)
 {
-    struct sup_steps *s = proc->data;
+    struct sup_steps *s = of_watch(watch);
+    rel_autofree char *end = sup_child_end_text(status);
 
     s->running = false;
     pass_output(s, true);
-    if (s->e.code == 0 && signal)
-        rel_fail(&s->e, REL_E_CHILD, 0, "before_boot: '%s' was killed by SIG%s", name_of(s),
-                 sigabbrev_np(signal));
-    else if (s->e.code == 0 && status)
-        rel_fail(&s->e, REL_E_CHILD, 0, "before_boot: '%s' exited with status %d", name_of(s),
-                 (int)status);
-    uv_close((uv_handle_t *)proc, on_closed);
+    if (s->e.code == 0 && status)
+        rel_fail(&s->e, REL_E_CHILD, 0, "before_boot: '%s' %s", name_of(s), end);
+    uv_close((uv_handle_t *)&watch->handle, on_closed);
 }
 
 static void make_env(const struct sup_steps *s, struct sup_env *env)
 {
-    sup_env_begin(env, environ, s->o.config->env);
+    sup_env_begin(env, environ, &s->user, s->o.config->env);
     sup_env_setf(env, "RELEASE_TMP=%s", s->tmp);
     sup_env_setf(env, "RELEASE_ROOT=%s", s->release->root);
     sup_env_setf(env, "RELEASE_VSN=%s", s->release->vsn);
 }
 
-static int spawn(struct sup_steps *s, struct rel_err *e)
+static int hold_next(struct sup_steps *s, struct rel_err *e)
 {
     const struct sup_boot_step *step = step_of(s);
     rel_autofree char *launcher = rel_strf("%s/bin/%s", s->release->root, s->release->name);
@@ -124,32 +131,35 @@ static int spawn(struct sup_steps *s, struct rel_err *e)
     char **args = step->eval ? eval : step->run;
     rel_autoclose int out = open(s->log, O_WRONLY | O_APPEND | O_CLOEXEC);
     rel_autoclose int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    uv_stdio_container_t stdio[3] = {{.flags = UV_INHERIT_FD, .data.fd = in},
-                                     {.flags = UV_INHERIT_FD, .data.fd = out},
-                                     {.flags = UV_INHERIT_FD, .data.fd = out}};
-    uv_process_options_t o = {.file = args[0],
-                              .args = args,
-                              .cwd = s->release->root,
-                              .flags = UV_PROCESS_DETACHED,
-                              .stdio = stdio,
-                              .stdio_count = 3,
-                              .exit_cb = on_step_exit};
     sup_autoenv struct sup_env env = {0};
-    int rc;
+    struct sup_child_order o = {.file = args[0],
+                                .args = args,
+                                .cwd = s->release->root,
+                                .in = in,
+                                .out = out,
+                                .user = &s->user};
 
     if (out < 0 || in < 0)
         return rel_fail(e, REL_E_IO, errno, "open %s", s->log);
     make_env(s, &env);
     o.env = env.v;
-    s->proc.data = s;
-    rc = uv_spawn(s->loop, &s->proc, &o);
-    if (rc < 0) { /* the handle is there all the same, and on_closed says what happened */
-        rel_fail(&s->e, REL_E_CHILD, -rc, "before_boot: start %s", args[0]);
-        uv_close((uv_handle_t *)&s->proc, on_closed);
-        return 0;
+    return sup_child_hold(&o, &s->child, e);
+}
+
+/* In the journal before it does anything: a migration must not run beside a second one. */
+static int start_next(struct sup_steps *s, struct rel_err *e)
+{
+    if (hold_next(s, e) < 0)
+        return rel_wrap(e, "before_boot");
+    if (s->o.record(s->o.ctx, &s->child, e) < 0) {
+        sup_child_drop(&s->child);
+        return rel_wrap(e, "before_boot: a step that the journal does not know may not start");
     }
+    if (sup_child_go(&s->child, e) < 0)
+        return rel_wrap(e, "before_boot");
     s->running = true;
-    s->until_ms = rel_mono_ms() + step->timeout_ms;
+    s->until_ms = rel_mono_ms() + step_of(s)->timeout_ms;
+    sup_watch_start(s->loop, &s->watch, s->child.pid, on_step_exit);
     return 0;
 }
 
@@ -157,7 +167,8 @@ static int prepare(struct sup_steps *s, struct rel_err *e)
 {
     rel_autoclose int fd = -1;
 
-    if (sup_release_read(s->o.root, &s->release, e) < 0)
+    if (sup_release_read(s->o.root, &s->release, e) < 0 ||
+        sup_user_find(s->o.config->user, s->o.config->capabilities, &s->user, e) < 0)
         return -1;
     for (size_t i = 0; i < s->o.config->before_boot_n; i++)
         if (s->o.config->before_boot[i].eval && s->release->kind == PKG_KIND_RELX)
@@ -170,7 +181,9 @@ static int prepare(struct sup_steps *s, struct rel_err *e)
     s->read_fd = open(s->log, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || s->read_fd < 0)
         return rel_fail(e, REL_E_IO, errno, "open %s", s->log);
-    return rel_mkdirs(AT_FDCWD, s->tmp, 0700, e);
+    if (sup_files_let_in(s->o.home, &s->user, e) < 0 || sup_files_make(s->tmp, e) < 0)
+        return -1;
+    return sup_files_give(s->tmp, &s->user, e);
 }
 
 int sup_steps_start(uv_loop_t *loop, const struct sup_steps_order *order, struct sup_steps **steps,
@@ -181,7 +194,7 @@ int sup_steps_start(uv_loop_t *loop, const struct sup_steps_order *order, struct
     s->loop = loop;
     s->o = *order;
     s->read_fd = -1;
-    if (prepare(s, e) < 0 || spawn(s, e) < 0) {
+    if (prepare(s, e) < 0 || start_next(s, e) < 0) {
         steps_free(s);
         return -1;
     }
@@ -201,10 +214,5 @@ void sup_steps_kill(struct sup_steps *s, const char *why)
     if (!s->e.code)
         rel_fail(&s->e, REL_E_CHILD, 0, "before_boot: '%s' %s", name_of(s), why);
     if (s->running)
-        kill(-s->proc.pid, SIGKILL);
-}
-
-pid_t sup_steps_pid(const struct sup_steps *s)
-{
-    return s->running ? s->proc.pid : 0;
+        kill(-s->child.pid, SIGKILL);
 }

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "base/rel_err.h"
+#include "supervisor/sup_child.h"
 #include "supervisor/sup_config.h"
 #include "supervisor/sup_release.h"
 
@@ -20,6 +21,8 @@ struct sup_steps_order {
     int generation;   /* of the peer that will be booted from it */
     const struct sup_config *config;
     void (*line)(void *ctx, const char *text); /* of their output */
+    /* The process of the next one, which waits: where it cannot be recorded it must not run. */
+    int (*record)(void *ctx, const struct sup_child *child, struct rel_err *e);
     /* All are over: e is empty, or says which one failed and how. The last call. */
     void (*done)(void *ctx, const struct rel_err *e);
     void *ctx;
@@ -37,8 +40,5 @@ void sup_steps_tick(struct sup_steps *steps);
 
 /* Kills what runs; `done` says `why`. */
 void sup_steps_kill(struct sup_steps *steps, const char *why);
-
-/* The process that runs, for who reaps orphans; 0. */
-pid_t sup_steps_pid(const struct sup_steps *steps);
 
 #endif

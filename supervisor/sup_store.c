@@ -21,24 +21,6 @@ char *sup_store_path(const char *home, const char *dir)
     return rel_strf("%s/releases/%s", home, dir);
 }
 
-static int make_cookie(const char *home, struct rel_err *e)
-{
-    rel_autofree char *path = rel_strf("%s/secret/cookie", home);
-    rel_autofree char *link = rel_strf("%s/secret/erlang/.erlang.cookie", home);
-    unsigned char raw[24];
-    char text[2 * sizeof(raw) + 1];
-
-    if (!rel_is_file(AT_FDCWD, path)) {
-        if (getrandom(raw, sizeof(raw), 0) != sizeof(raw))
-            return rel_fail(e, REL_E_IO, errno, "ask the system for random bytes");
-        for (size_t i = 0; i < sizeof(raw); i++)
-            snprintf(text + 2 * i, 3, "%02x", raw[i]);
-        if (rel_replace_file(AT_FDCWD, path, text, 2 * sizeof(raw), 0400, e) < 0)
-            return -1;
-    }
-    return rel_replace_link(AT_FDCWD, link, "../cookie", e);
-}
-
 /* A supervisor that was killed just now may still have a thread on its way out, which holds it. */
 static int take_lock(struct sup_store *s, struct rel_err *e)
 {
@@ -81,7 +63,7 @@ static int remove_hidden(const char *home, struct rel_err *e)
 
 int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e)
 {
-    static const char *const folders[] = {"", "/releases", "/run", "/secret/erlang", "/log"};
+    static const char *const folders[] = {"", "/releases", "/run", "/secret", "/log"};
     char real[PATH_MAX];
 
     *s = (struct sup_store){.lock_fd = -1};
@@ -96,7 +78,7 @@ int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e)
     if (!realpath(home, real))
         return rel_fail(e, REL_E_IO, errno, "resolve %s", home);
     s->home = rel_xstrdup(real);
-    if (take_lock(s, e) < 0 || remove_hidden(s->home, e) < 0 || make_cookie(s->home, e) < 0) {
+    if (take_lock(s, e) < 0 || remove_hidden(s->home, e) < 0) {
         sup_store_close(s);
         return -1;
     }

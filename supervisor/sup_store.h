@@ -19,8 +19,8 @@ struct sup_store {
     int lock_fd; /* run/lock is held while this is open */
 };
 
-/* Makes what is missing of the home (0700), takes its lock, removes what was on its way in or out,
- * makes the cookie. REL_E_BUSY when another supervisor holds it. REL_E_INPUT, and nothing is made:
+/* Makes what is missing of the home (0700), takes its lock, removes what was on its way in or
+ * out. REL_E_BUSY when another supervisor holds it. REL_E_INPUT, and nothing is made:
  * others own or can write it (sup_trust.h). */
 REL_MUST_USE int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e);
 void sup_store_close(struct sup_store *s);

@@ -153,11 +153,20 @@ static void on_step_line(void *ctx, const char *text)
         sup_conn_log(s->ask.conn, text);
 }
 
+static int on_step_held(void *ctx, const struct sup_child *child, struct rel_err *e)
+{
+    struct sup *s = ctx;
+
+    s->step = *child;
+    return sup_write_journal(s, e);
+}
+
 static void on_steps_done(void *ctx, const struct rel_err *e)
 {
     struct sup *s = ctx;
 
     s->steps = NULL;
+    s->step = (struct sup_child){0};
     s->ask.failure = *e;
     if (!e->code)
         sup_step(s, "before_boot", "done", NULL);
@@ -173,6 +182,7 @@ static void do_run_steps(struct sup *s)
                                     .generation = s->generation + 1,
                                     .config = &s->config,
                                     .line = on_step_line,
+                                    .record = on_step_held,
                                     .done = on_steps_done,
                                     .ctx = s};
 
@@ -185,20 +195,48 @@ static void do_run_steps(struct sup *s)
         sup_post(s, SWAP_REFUSED);
 }
 
+/* What nobody could find again must not run; but nobody serves, and it is better that somebody
+ * does. */
+static int record(struct sup *s, struct rel_err *e)
+{
+    struct rel_err unwritten = {0};
+
+    if (sup_write_journal(s, &unwritten) == 0)
+        return 0;
+    if (s->active) {
+        *e = unwritten;
+        return rel_wrap(e, "a peer that the journal does not know may not start");
+    }
+    sup_log(s,
+            "%s: it starts all the same, because nobody serves; a supervisor that is killed now "
+            "finds it by its environment alone",
+            unwritten.msg);
+    return 0;
+}
+
+/* In the journal before it does anything. */
 static int spawn_candidate(struct sup *s, struct rel_err *e)
 {
     struct sup_spawn spawn = {.home = s->store.home,
                               .dir = s->ask.dir,
                               .generation = ++s->generation,
                               .green = s->green,
-                              .node_names = s->config.node_names,
-                              .env = s->config.env};
+                              .config = &s->config,
+                              .beside = s->active};
 
     if (s->stopping)
         return rel_fail(e, REL_E_BUSY, 0, "the supervisor is stopping");
-    if (sup_guard(s, e) < 0)
+    if (sup_guard(s, e) < 0 || sup_peer_spawn(&spawn, &s->candidate, e) < 0)
         return -1;
-    return sup_peer_spawn(&s->loop, &spawn, sup_on_peer_exit, s, &s->candidate, e);
+    if (record(s, e) < 0) {
+        sup_peer_drop(rel_steal(&s->candidate));
+        return -1;
+    }
+    if (sup_peer_go(&s->loop, s->candidate, sup_on_peer_exit, s, e) < 0) {
+        s->candidate = NULL;
+        return -1;
+    }
+    return 0;
 }
 
 static void do_spawn(struct sup *s)
@@ -211,7 +249,6 @@ static void do_spawn(struct sup *s)
         return;
     }
     s->green = !s->green;
-    sup_note_journal(s);
     sup_step(s, "boot", "running", s->candidate->contact.node);
 }
 
@@ -242,6 +279,7 @@ static void on_probed(uv_work_t *work, int status)
         rel_fail(&s->ask.failure, REL_E_INPUT, 0, "%s: %s", s->ask.dir, s->why);
         sup_post(s, SWAP_REFUSED);
     } else if (s->readiness.ready) {
+        sup_peer_listens(s->candidate);
         sup_post(s, SWAP_CANDIDATE_READY);
     }
 }

@@ -10,9 +10,18 @@ void sup_tidy(const char *home)
 {
     /* base/rel_io.c names what it replaces a file and a link by */
     static const char *const left[][2] = {
-        {"", ".*.next"},    {"", ".*.tmp"},        {"/releases", ".*.tmp"},
-        {"/log", ".*.tmp"}, {"/secret", ".*.tmp"}, {"/run", ".*.tmp"},
-        {"/run", "peer-*"}, {"/run", "steps-*"},   {"/run", "fetched"},
+        {"", ".*.next"},
+        {"", ".*.tmp"},
+        {"/releases", ".*.tmp"},
+        {"/log", ".*.tmp"},
+        {"/secret", ".*.tmp"},
+        {"/run", ".*.tmp"},
+        {"/run", "peer-*"},
+        {"/run", "steps-*"},
+        {"/run", "fetched"},
+        {"/secret", "peer-*"},
+        {"/secret", "cookie"},
+        {"/secret", "erlang"}, /* this and the one before: all peers of earlier versions had them */
     };
 
     for (size_t i = 0; i < sizeof(left) / sizeof(*left); i++) {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "supervisor/sup_child.h"
 #include "supervisor/sup_confine.h"
 
 enum { LINE_LEN = 400, LINES_MAX = 50, READ_CHUNK = 16 << 10, PIPES = 3 };
@@ -167,6 +168,7 @@ static void on_exit_of(uv_process_t *proc, int64_t status, int signal)
 {
     struct sup_worker *w = proc->data;
 
+    sup_child_disown(proc->pid);
     w->gone = true;
     w->status = status;
     w->signal = signal;
@@ -307,6 +309,7 @@ int sup_worker_start(uv_loop_t *loop, const struct sup_worker_order *order,
         w->gone = true;
         close_all(w);
     } else {
+        sup_child_own(w->proc.pid);
         begin(w);
     }
     *worker = w;
@@ -319,9 +322,4 @@ void sup_worker_kill(struct sup_worker *w, enum rel_code code, const char *why)
         rel_fail(&w->e, code, 0, "%s: the worker %s", w->o.task, why);
     if (!w->gone)
         kill(-w->proc.pid, SIGKILL);
-}
-
-pid_t sup_worker_pid(const struct sup_worker *w)
-{
-    return w->gone ? 0 : w->proc.pid;
 }

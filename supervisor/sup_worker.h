@@ -37,9 +37,6 @@ REL_MUST_USE int sup_worker_start(uv_loop_t *loop, const struct sup_worker_order
 /* Ends it; `why` ("was aborted") stands in the error, unless it ended already by itself. */
 void sup_worker_kill(struct sup_worker *w, enum rel_code code, const char *why);
 
-/* 0 once it is gone. Whoever reaps orphans leaves this one alone. */
-pid_t sup_worker_pid(const struct sup_worker *w);
-
 /* The requests. */
 
 /* sup_incoming_prepare: its arrival is the answer. */

@@ -28,7 +28,7 @@ static void none_of_many_pushes_ours_out(void **state)
     (void)state;
     for (int i = 0; i < MANY; i++)
         from[i] = rel_strf("SERVICE_%d_PORT=tcp://10.0.0.1:%d", i, i);
-    sup_env_begin(&env, from, NULL);
+    sup_env_begin(&env, from, NULL, NULL);
     sup_env_setf(&env, "ERL_AFLAGS=%s", "x");
     assert_int_equal(env.n, MANY + 1);
     assert_null(env.v[env.n]);
@@ -57,7 +57,7 @@ static void what_describes_another_release_is_not_handed_on(void **state)
     sup_autoenv struct sup_env env = {0};
 
     (void)state;
-    sup_env_begin(&env, from, NULL);
+    sup_env_begin(&env, from, NULL, NULL);
     assert_int_equal(env.n, 3);
     assert_string_equal(env.v[0], "ROOTDIRS=stays");
     assert_string_equal(env.v[1], "PATH=/bin");
@@ -71,7 +71,7 @@ static void the_last_word_is_the_only_one(void **state)
     sup_autoenv struct sup_env env = {0};
 
     (void)state;
-    sup_env_begin(&env, from, operators);
+    sup_env_begin(&env, from, NULL, operators);
     assert_int_equal(count_of(&env, "A"), 1);
     assert_string_equal(sup_env_get(&env, "A"), "3");
     assert_string_equal(sup_env_get(&env, "RELEASE_MODE"), "interactive");

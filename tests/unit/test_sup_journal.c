@@ -35,10 +35,12 @@ static int remove_home(void **state)
 
 static void what_is_written_is_read(void **state)
 {
-    struct sup_journal j = {.generation = 7,
-                            .state = "booting",
-                            .peer_n = 2,
-                            .peers = {{6, 4000, 123456789012}, {7, 4001, 5}}};
+    struct sup_journal j = {
+        .generation = 7,
+        .state = "booting",
+        .peer_n = 2,
+        .peers = {{.generation = 6, .pid = 4000, .pid_start = 123456789012, .served = true},
+                  {.generation = 7, .pid = 4001, .pid_start = 5}}};
     struct sup_journal got;
     struct rel_err e = {0};
 
@@ -85,7 +87,7 @@ static void what_cannot_be_read_is_refused(void **state)
 static struct sup_journal_peer start(bool stubborn)
 {
     int ready[2];
-    struct sup_journal_peer p = {.generation = 1};
+    struct sup_journal_peer p = {.generation = 1, .served = true};
     char c;
 
     assert_int_equal(pipe(ready), 0);
@@ -126,6 +128,36 @@ static void peers_that_run_are_ended(void **state)
     assert_int_equal(sup_journal_end_peers(&j, 300, &e), 0);
 }
 
+/* It is booting, and would lose a SIGTERM; a step has nothing to end in order. */
+static void what_never_served_is_killed_at_once(void **state)
+{
+    struct sup_journal j = {.peer_n = 2, .peers = {start(false), start(false)}}, got;
+    struct rel_err e = {0};
+
+    j.peers[0].served = j.peers[1].served = false;
+    j.peers[1].step = true;
+    assert_int_equal(sup_journal_write(*state, &j, &e), 0);
+    assert_int_equal(sup_journal_read(*state, &got, &e), 0);
+    assert_int_equal(sup_journal_end_peers(&got, 60000, &e), 0);
+    ended_by(&j.peers[0], SIGKILL);
+    ended_by(&j.peers[1], SIGKILL);
+}
+
+/* Of an earlier version: it may have served. */
+static void what_is_not_said_is_taken_for_served(void **state)
+{
+    static const char text[] = "{\"v\":1,\"generation\":3,\"state\":\"\",\"peers\":[{"
+                               "\"generation\":3,\"pid\":50,\"pid_start\":7}]}";
+    rel_autofree char *path = rel_strf("%s/run/journal.json", (char *)*state);
+    struct sup_journal got;
+    struct rel_err e = {0};
+
+    assert_int_equal(rel_replace_file(AT_FDCWD, path, text, strlen(text), 0600, &e), 0);
+    assert_int_equal(sup_journal_read(*state, &got, &e), 0);
+    assert_true(got.peers[0].served);
+    assert_false(got.peers[0].step);
+}
+
 static void a_stranger_of_that_number_is_left_alone(void **state)
 {
     struct sup_journal j = {.peer_n = 1, .peers = {start(false)}};
@@ -146,6 +178,8 @@ int main(void)
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(what_cannot_be_read_is_refused),
         cmocka_unit_test(peers_that_run_are_ended),
+        cmocka_unit_test(what_never_served_is_killed_at_once),
+        cmocka_unit_test(what_is_not_said_is_taken_for_served),
         cmocka_unit_test(a_stranger_of_that_number_is_left_alone),
     };
 

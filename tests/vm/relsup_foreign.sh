@@ -20,7 +20,7 @@ for kind in mix relx; do
     supervisor=$BG_PID
     wait_until 40 answers 0.1.0
     wait_until 10 running
-    if grep -lsF -- "$(cat "$RELSUP_HOME/secret/cookie")" /proc/[0-9]*/cmdline; then
+    if grep -lsF -- "$(cat "$RELSUP_HOME/secret/peer-1/cookie")" /proc/[0-9]*/cmdline; then
         fail "$kind: the cookie is on a command line"
     fi
     assert_exit 0 relsup upgrade "$two"

@@ -26,8 +26,8 @@ wait_until 10 running
 first=$(relsup pid)
 assert_eq "$first" "$(http pid)" "pid"
 assert_eq 600 "$(stat -c %a "$RELSUP_HOME/run/control.sock")" "mode of the control socket"
-assert_eq 400 "$(stat -c %a "$RELSUP_HOME/secret/cookie")" "mode of the cookie"
-if grep -lsF -- "$(cat "$RELSUP_HOME/secret/cookie")" /proc/[0-9]*/cmdline; then
+assert_eq 400 "$(stat -c %a "$RELSUP_HOME/secret/peer-1/cookie")" "mode of the cookie"
+if grep -lsF -- "$(cat "$RELSUP_HOME/secret/peer-1/cookie")" /proc/[0-9]*/cmdline; then
     fail "the cookie is on a command line"
 fi
 assert_exit 2 relsup run --home "$RELSUP_HOME"
