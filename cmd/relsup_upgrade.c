@@ -161,10 +161,10 @@ char *relsup_changed_text(const json_t *args, const json_t *result)
         return held_text(result);
     if (json_is_true(json_object_get(args, "dry_run")))
         return checked_text(app, previous, release, result);
-    if (json_is_true(json_object_get(result, "hot")))
-        return hot_text(app, previous, release, result);
     if (!app) /* it was told to stop meanwhile, or has crashed already */
         return rel_strf("%s is what the home has now, and does not run\n", release);
+    if (json_is_true(json_object_get(result, "hot")))
+        return hot_text(app, previous, release, result);
     return rel_strf("%s %s serves%s%s%s\n", app, release, previous ? ", " : "",
                     previous ? previous : "", previous ? " is stopped" : "");
 }

@@ -308,9 +308,19 @@ int hot_upgrade_run(struct hot_node *node, const struct hot_plan *plan, struct h
 
     if (run(node, plan, "apply", report, &waits, e) < 0)
         return -1;
-    if (!waits)
-        return 0;
-    return judge(node, plan, prove(node, plan, &why) < 0 ? &why : NULL, report, e);
+    if (waits && prove(node, plan, &why) == 0 && plan->seal)
+        (void)!plan->seal(plan->seal_ctx, &why);
+    return waits ? judge(node, plan, why.code ? &why : NULL, report, e) : 0;
+}
+
+int hot_upgrade_settle(struct hot_node *node, const struct hot_plan *plan, bool commit,
+                       struct hot_report *report, struct rel_err *e)
+{
+    static const struct rel_err lost = {.msg = "the connection to the node was lost"};
+
+    if (load_agent(node, e) < 0)
+        return -1;
+    return judge(node, plan, commit ? NULL : &lost, report, e);
 }
 
 int hot_upgrade_check(struct hot_node *node, const struct hot_plan *plan, struct hot_report *report,

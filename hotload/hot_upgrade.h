@@ -56,6 +56,10 @@ struct hot_plan {
     hot_prove_fn *prove; /* NULL: it is good when it is done */
     void *prove_ctx;
     int prove_ms; /* it must have said so within it */
+    /* Called once it is proved, right ahead of the node's point of no return: what must be in place
+     * by then, and may fail. -1: the node undoes everything. NULL: there is nothing. */
+    int (*seal)(void *ctx, struct rel_err *e);
+    void *seal_ctx;
 };
 
 /* What the plan says to people: lines by section (relsup_hot_show.erl names the sections). */
@@ -85,9 +89,15 @@ void hot_report_fini(struct hot_report *report);
  * -1 REL_E_STUCK: the way back failed too, and the message says what is left; or the node went away
  *    meanwhile, and nobody knows.
  * If this process dies or is stopped midway the node itself undoes all of it, by a deadline.
+ * In every case but 0 what `seal` did is the caller's to undo.
  * *report is to be released in every case. */
 REL_MUST_USE int hot_upgrade_run(struct hot_node *node, const struct hot_plan *plan,
                                  struct hot_report *report, struct rel_err *e);
+
+/* What became of an upgrade of which the answer was lost on the way: asked over a new connection to
+ * the node. If it still waits for a verdict, this is it. Result and errors as above. */
+REL_MUST_USE int hot_upgrade_settle(struct hot_node *node, const struct hot_plan *plan, bool commit,
+                                    struct hot_report *report, struct rel_err *e);
 
 /* The same checks without a change: what would be loaded and how many processes are affected. */
 REL_MUST_USE int hot_upgrade_check(struct hot_node *node, const struct hot_plan *plan,

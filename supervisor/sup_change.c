@@ -6,6 +6,63 @@
 #include "base/rel_clock.h"
 #include "supervisor/sup_engine.h"
 
+/* Whoever looks for the peer finds that release in it. */
+static int show(const struct sup *s, const char *root, const char *version, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s/run/active.json", s->store.home);
+    struct hot_contact c = s->job_contact;
+
+    c.root = (char *)root;
+    c.version = (char *)version;
+    return hot_contact_write(path, &c, e);
+}
+
+/* All that has need of the disk comes ahead of the node's point of no return; and whoever ends us
+ * between the two finds one answer: the node, which nobody watches any more, goes back, and
+ * `current`, which was proved, is what boots next. */
+static int seal(void *ctx, struct rel_err *e)
+{
+    struct sup *s = ctx;
+    rel_autofree char *root = sup_store_path(s->store.home, s->ask.dir);
+
+    if (sup_release_read(root, &s->job_release, e) < 0)
+        return -1;
+    s->sealed = true;
+    if (show(s, root, s->job_release->vsn, e) < 0)
+        return -1;
+    return sup_store_set_current(s->store.home, s->ask.dir, e);
+}
+
+/* The node went back after all, or nobody knows: what it was before is what boots. */
+static int unseal(struct sup *s)
+{
+    rel_autofree char *now = NULL;
+    struct rel_err e = {0}, none = {0};
+
+    if (show(s, s->job_contact.root, s->job_contact.version, &none) < 0)
+        rel_err_clear(&none); /* only what it says of the version is not so */
+    if (sup_store_current(s->store.home, &now, &none) == 0 && !strcmp(now, s->ask.from))
+        return 0;
+    if (sup_store_set_current(s->store.home, s->ask.from, &e) == 0)
+        return 0;
+    rel_wrap(&e, "%s; and %s runs, but a restart would boot %s", s->job_err.msg, s->ask.from,
+             s->ask.dir);
+    e.code = REL_E_STUCK;
+    s->job_err = e;
+    return -1;
+}
+
+/* What to do where somebody has to. */
+static void tell_way_out(struct sup *s)
+{
+    char *msg = s->job_err.msg;
+    size_t len = strlen(msg);
+
+    if (s->job_err.code == REL_E_STUCK)
+        snprintf(msg + len, sizeof(s->job_err.msg) - len, "; 'relsup restart' boots %s anew",
+                 s->ask.from);
+}
+
 static void on_change(uv_work_t *work)
 {
     struct sup *s = work->data;
@@ -22,23 +79,13 @@ static void on_change(uv_work_t *work)
                               .booted = s->ask.booted,
                               .suspend_ms = (int)s->ask.suspend_ms,
                               .prove_ms =
-                                  (int)(s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms)};
+                                  (int)(s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms),
+                              .seal = seal,
+                              .seal_ctx = s};
 
     rel_err_clear(&s->job_err);
-    (void)!sup_hot_run(&job, &s->ask.report, &s->job_err);
-}
-
-/* The peer now runs the new release: whoever looks for it finds the new folder and version. */
-static int adopt_new_release(struct sup *s, struct rel_err *e)
-{
-    rel_autofree char *root = sup_store_path(s->store.home, s->ask.dir);
-    rel_autofree char *path = rel_strf("%s/run/active.json", s->store.home);
-    struct sup_release *r = NULL;
-
-    if (sup_release_read(root, &r, e) < 0)
-        return -1;
-    sup_peer_changed(s->active, s->ask.dir, r);
-    return hot_contact_write(path, &s->active->contact, e);
+    if (sup_hot_run(&job, &s->ask.report, &s->job_err) < 0 && (!s->sealed || unseal(s) == 0))
+        tell_way_out(s);
 }
 
 static void tell_forbidden(struct sup *s)
@@ -61,26 +108,50 @@ static void go_by_swap(struct sup *s)
     sup_post(s, s->ask.dry_run ? SWAP_CHANGED : SWAP_NOT_HOT);
 }
 
+/* Where nobody knows what runs its release stays. */
+static void refuse(struct sup *s)
+{
+    tell_forbidden(s);
+    s->ask.failure = s->job_err;
+    if (s->job_err.code == REL_E_STUCK)
+        s->ask.added = false;
+    sup_post(s, SWAP_REFUSED);
+}
+
+/* The peer is what it was changed to. If it has ended already, `current` boots in its place. */
+static void adopt(struct sup *s, struct sup_release *r, pid_t pid)
+{
+    if (s->active && s->active->contact.pid == pid) {
+        sup_peer_changed(s->active, s->ask.dir, r);
+        return;
+    }
+    sup_release_free(r);
+    if (!s->active)
+        return;
+    rel_fail(&s->job_err, REL_E_ROLLED_BACK, 0, "the application ended while it was changed");
+    sup_set_current(s, s->active->dir);
+}
+
 static void on_changed(uv_work_t *work, int status)
 {
     struct sup *s = work->data;
+    struct sup_release *r = rel_steal(&s->job_release);
     rel_autofree char *detail = NULL;
+    pid_t pid = s->job_contact.pid;
 
     (void)status;
     s->job_busy = false;
-    if (!s->job_err.code && !(s->active && s->active->contact.pid == s->job_contact.pid))
-        rel_fail(&s->job_err, REL_E_ROLLED_BACK, 0, "the application ended while it was changed");
     hot_contact_fini(&s->job_contact);
+    if (r && !s->job_err.code)
+        adopt(s, r, pid);
+    else
+        sup_release_free(r);
     if (s->job_err.code == REL_E_INPUT && s->ask.automatic) {
         go_by_swap(s);
         return;
     }
-    if (!s->job_err.code && !s->ask.dry_run)
-        (void)!adopt_new_release(s, &s->job_err);
     if (s->job_err.code) {
-        tell_forbidden(s);
-        s->ask.failure = s->job_err;
-        sup_post(s, SWAP_REFUSED);
+        refuse(s);
         return;
     }
     detail = rel_strf("%zu modules, %zu processes, pause %.1f ms", s->ask.report.module_n,
@@ -97,6 +168,7 @@ void sup_change_code(struct sup *s)
         return;
     }
     s->ask.booted = !strcmp(s->active->chain[0], s->ask.dir);
+    s->sealed = false;
     s->job_contact = hot_contact_copy(&s->active->contact);
     s->job_busy = true;
     uv_queue_work(&s->loop, &s->job, on_change, on_changed);

@@ -91,6 +91,16 @@ static int read_more(int fd, struct rel_buf *in, int timeout_ms, struct rel_err 
     return 0;
 }
 
+/* It was given an order, and nobody knows what became of that: least of all "nothing changed". */
+static void fail_unknown(struct rel_err *e)
+{
+    struct rel_err told = *e;
+
+    rel_err_clear(e);
+    rel_fail(e, REL_E_STUCK, 0, "%s: 'relsup status' or 'relsup releases' says what came of it",
+             told.msg);
+}
+
 int sup_client_call(const char *home, enum sup_cmd cmd, const json_t *args,
                     const struct sup_client_events *events, json_t **result, struct rel_err *e)
 {
@@ -105,9 +115,11 @@ int sup_client_call(const char *home, enum sup_cmd cmd, const json_t *args,
         json_auto_t *line = NULL;
 
         if (!end) {
-            if (read_more(fd, &in, events->silence_ms, e) < 0)
-                return -1;
-            continue;
+            if (read_more(fd, &in, events->silence_ms, e) == 0)
+                continue;
+            if (cmd != SUP_CMD_STATUS && cmd != SUP_CMD_STOP)
+                fail_unknown(e);
+            return -1;
         }
         line = json_loadb(in.p, (size_t)(end - in.p), 0, NULL);
         in.len -= (size_t)(end + 1 - in.p);

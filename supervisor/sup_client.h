@@ -18,6 +18,7 @@ struct sup_client_events {
 
 /* Sends one request to the supervisor of `home` and waits for its end. `args` is lent, may be NULL.
  * 0: *result is the result object, owned by the caller. REL_E_NOT_RUNNING: nobody listens there.
+ * REL_E_STUCK: an order was given, and the supervisor ended or fell silent before it said more.
  * An error of the other side comes with its code and message. `events` is lent; the time in
  * it is not of the whole: a supervisor that works says so every 2 s. */
 REL_MUST_USE int sup_client_call(const char *home, enum sup_cmd cmd, const json_t *args,

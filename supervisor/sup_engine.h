@@ -98,7 +98,9 @@ struct sup {
     uv_timer_t tick;
     uv_work_t job, probe;
     bool job_busy, probe_busy;
-    enum swap_state state, left; /* now, and the one before */
+    bool sealed;                     /* the change under way has touched what boots next */
+    struct sup_release *job_release; /* what it changes to; NULL until it is sealed */
+    enum swap_state state, left;     /* now, and the one before */
     int64_t deadline_ms, step_ms, heard_ms, nudged_ms;
     enum swap_event queue[SUP_EVENTS];
     size_t queue_n;

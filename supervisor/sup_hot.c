@@ -244,10 +244,49 @@ static const char *harm_of(const struct hot_report *report)
     return harm && harm->line_n ? harm->lines[0] : NULL;
 }
 
+/* hot_plan's, that remembers that there is something to commit. */
+struct seal {
+    const struct sup_hot_job *job;
+    bool done;
+};
+
+static int seal(void *ctx, struct rel_err *e)
+{
+    struct seal *s = ctx;
+
+    if (s->job->seal && s->job->seal(s->job->seal_ctx, e) < 0)
+        return -1;
+    s->done = true;
+    return 0;
+}
+
+/* Nobody knows, or the node has told that its way back failed: it says so once more if it can. */
+static int settle(const struct sup_hot_job *job, const struct hot_plan *plan, bool commit,
+                  struct hot_report *report, struct rel_err *e)
+{
+    hot_autonode struct hot_node *node = NULL;
+    struct rel_err again = {0};
+
+    if (hot_node_open(job->contact, CONNECT_MS, &node, &again) == 0) {
+        if (hot_upgrade_settle(node, plan, commit, report, &again) == 0) {
+            rel_err_clear(e);
+            return 0;
+        }
+        if (rel_code_outcome(again.code) == REL_ROLLED_BACK)
+            *e = again;
+        return -1;
+    }
+    if (hot_contact_alive(job->contact))
+        return -1;
+    rel_err_clear(e);
+    return rel_fail(e, REL_E_ROLLED_BACK, 0, "the application ended while it was changed");
+}
+
 static int change(const struct sup_hot_job *job, struct hot_node *node, struct hot_plan *plan,
                   struct hot_report *report, struct rel_err *e)
 {
     struct trial trial = {0};
+    struct seal sealed = {.job = job};
     int rc;
 
     if (job->check || job->automatic) {
@@ -262,9 +301,11 @@ static int change(const struct sup_hot_job *job, struct hot_node *node, struct h
     plan->prove = try_next;
     plan->prove_ctx = &trial;
     plan->prove_ms = job->prove_ms > 0 ? job->prove_ms : PROVE_MS;
+    plan->seal = seal;
+    plan->seal_ctx = &sealed;
     rc = hot_upgrade_run(node, plan, report, e);
     trial_end(&trial);
-    return rc;
+    return rc < 0 && e->code == REL_E_STUCK ? settle(job, plan, sealed.done, report, e) : rc;
 }
 
 static struct hot_hint *hints_of(const struct sup_config *c)

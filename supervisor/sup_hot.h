@@ -12,18 +12,21 @@
 
 struct sup_hot_job {
     const struct hot_contact *contact;
-    const char *old_root, *new_root; /* folders of releases */
-    const struct sup_config *config; /* its probes and hints; NULL: none */
-    const char *home;                /* of the probes; NULL: there is none */
-    bool check;                      /* only look whether it could be done */
-    bool automatic;                  /* rather not at all than with harm to a process */
-    bool down, booted;               /* of hot_plan */
-    int suspend_ms;                  /* of hot_plan; 0: 5 s */
-    int prove_ms;                    /* of hot_plan; 0: 60 s */
+    const char *old_root, *new_root;           /* folders of releases */
+    const struct sup_config *config;           /* its probes and hints; NULL: none */
+    const char *home;                          /* of the probes; NULL: there is none */
+    bool check;                                /* only look whether it could be done */
+    bool automatic;                            /* rather not at all than with harm to a process */
+    bool down, booted;                         /* of hot_plan */
+    int suspend_ms;                            /* of hot_plan; 0: 5 s */
+    int prove_ms;                              /* of hot_plan; 0: 60 s */
+    int (*seal)(void *ctx, struct rel_err *e); /* of hot_plan; NULL: there is nothing */
+    void *seal_ctx;
 };
 
-/* Errors and *report as of hot_upgrade_run. With `automatic` REL_E_INPUT also says that it could be
- * done, but not without harm; nothing was touched then. */
+/* Errors and *report as of hot_upgrade_run, REL_E_ROLLED_BACK also where the node ended meanwhile:
+ * then nothing of either release runs there. With `automatic` REL_E_INPUT also says that it could
+ * be done, but not without harm; nothing was touched then. */
 REL_MUST_USE int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report,
                              struct rel_err *e);
 

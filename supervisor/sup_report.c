@@ -91,7 +91,7 @@ void sup_report_done(struct sup *s)
     sup_settings_settle(s, !s->ask.dry_run);
     if (s->ask.dry_run)
         forget_added(s);
-    else
+    else if (!s->ask.hot) /* of a change in place it was set ahead of it */
         sup_set_current(s, s->ask.dir);
     note(s, s->ask.dry_run ? "checked" : "done");
     if (!s->ask.dry_run)
