@@ -22,23 +22,39 @@ struct dump {
     in_port_t port;
 };
 
-static int ask(int fd, int family, in_port_t port, uint32_t states, struct rel_err *e)
+/* A socket to the kernel, on which that was asked; `flags` is 0 or NLM_F_DUMP. */
+static int ask(const struct inet_diag_req_v2 *what, int flags, int *fd, struct rel_err *e)
 {
     struct {
         struct nlmsghdr head;
         struct inet_diag_req_v2 body;
     } q = {.head = {.nlmsg_len = sizeof(q),
                     .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-           .body = {.sdiag_family = (uint8_t)family,
-                    .sdiag_protocol = IPPROTO_TCP,
-                    .idiag_ext = 1 << (INET_DIAG_INFO - 1),
-                    .idiag_states = states,
-                    .id.idiag_sport = htons(port)}};
+                    .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)},
+           .body = *what};
+    rel_autoclose int s = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    struct timeval patience = {.tv_sec = TIMEOUT_S};
 
-    if (sendto(fd, &q, sizeof(q), 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
-        return rel_fail(e, REL_E_IO, errno, "ask for the sockets of port %d", (int)port);
+    if (s < 0 || setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+        return rel_fail(e, REL_E_IO, errno, "open a socket to ask for sockets");
+    if (sendto(s, &q, sizeof(q), 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+        return rel_fail(e, REL_E_IO, errno, "ask for the sockets of port %d",
+                        (int)ntohs(what->id.idiag_sport));
+    *fd = rel_steal_fd(&s);
+    return 0;
+}
+
+static int hear(int fd, void *chunk, size_t *len, struct rel_err *e)
+{
+    ssize_t n;
+
+    do
+        n = recv(fd, chunk, CHUNK, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return rel_fail(e, REL_E_IO, errno, "hear about the sockets of a port");
+    *len = (size_t)n;
     return 0;
 }
 
@@ -59,6 +75,7 @@ static void take(const struct dump *d, const struct nlmsghdr *head)
 {
     const struct inet_diag_msg *m = NLMSG_DATA(head);
     struct rel_diag_socket s = {.family = m->idiag_family,
+                                .state = 1U << m->idiag_state,
                                 .local_port = ntohs(m->id.idiag_sport),
                                 .peer_port = ntohs(m->id.idiag_dport),
                                 .inode = m->idiag_inode,
@@ -106,26 +123,82 @@ int rel_diag_dump(int family, in_port_t port, uint32_t states,
                   void (*each)(void *ctx, const struct rel_diag_socket *s), void *ctx,
                   struct rel_err *e)
 {
-    rel_autoclose int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    const struct inet_diag_req_v2 what = {.sdiag_family = (uint8_t)family,
+                                          .sdiag_protocol = IPPROTO_TCP,
+                                          .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+                                          .idiag_states = states,
+                                          .id.idiag_sport = htons(port)};
     struct dump d = {.each = each, .ctx = ctx, .port = port};
-    struct timeval patience = {.tv_sec = TIMEOUT_S};
     rel_autofree char *chunk = rel_xcalloc(1, CHUNK);
+    rel_autoclose int fd = -1;
     bool more = true;
 
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
-        return rel_fail(e, REL_E_IO, errno, "open a socket to ask for sockets");
-    if (ask(fd, family, port, states, e) < 0)
+    if (ask(&what, NLM_F_DUMP, &fd, e) < 0)
         return -1;
     while (more) {
-        ssize_t n = recv(fd, chunk, CHUNK, 0);
+        size_t n;
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return rel_fail(e, REL_E_IO, errno, "list the sockets of port %d", (int)port);
-        if (take_chunk(&d, (struct nlmsghdr *)chunk, (size_t)n, &more, e) < 0)
+        if (hear(fd, chunk, &n, e) < 0 || take_chunk(&d, (struct nlmsghdr *)chunk, n, &more, e) < 0)
             return -1;
     }
+    return 0;
+}
+
+/* The four bytes of an IPv4 address, or sixteen; yields the port as it is on the wire. */
+static uint16_t put_address(const struct sockaddr_storage *a, uint32_t out[4])
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
+
+    if (a->ss_family == AF_INET)
+        memcpy(out, &v4->sin_addr, sizeof(v4->sin_addr));
+    else
+        memcpy(out, &v6->sin6_addr, sizeof(v6->sin6_addr));
+    return a->ss_family == AF_INET ? v4->sin_port : v6->sin6_port;
+}
+
+struct found {
+    struct rel_diag_socket s;
+    bool any;
+};
+
+static void keep(void *ctx, const struct rel_diag_socket *s)
+{
+    struct found *f = ctx;
+
+    f->s = *s;
+    f->any = true;
+}
+
+/* Asked for one socket the kernel looks it up as it would for a packet that comes in, so our two
+ * addresses are exchanged (inet_diag.c: inet_diag_find_one_icsk). */
+int rel_diag_other_end(const struct sockaddr_storage *local, const struct sockaddr_storage *peer,
+                       struct rel_diag_socket *s, struct rel_err *e)
+{
+    struct inet_diag_req_v2 what = {.sdiag_family = (uint8_t)peer->ss_family,
+                                    .sdiag_protocol = IPPROTO_TCP,
+                                    .idiag_states = ~0U,
+                                    .id.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}};
+    rel_autofree char *chunk = rel_xcalloc(1, CHUNK);
+    struct found f = {.any = false};
+    struct dump d = {.each = keep, .ctx = &f};
+    rel_autoclose int fd = -1;
+    bool more;
+    size_t n;
+
+    what.id.idiag_sport = put_address(peer, what.id.idiag_src);
+    what.id.idiag_dport = put_address(local, what.id.idiag_dst);
+    d.port = ntohs(what.id.idiag_sport);
+    if (ask(&what, 0, &fd, e) < 0 || hear(fd, chunk, &n, e) < 0)
+        return -1;
+    if (take_chunk(&d, (struct nlmsghdr *)chunk, n, &more, e) < 0) {
+        if (e->sys == ENOENT)
+            e->code = REL_E_UNREACHABLE;
+        return -1;
+    }
+    if (!f.any)
+        return rel_fail(e, REL_E_UNREACHABLE, 0, "nothing has port %d", (int)d.port);
+    *s = f.s;
     return 0;
 }
 

@@ -20,6 +20,7 @@ enum {
 
 struct rel_diag_socket {
     int family;
+    uint32_t state;                  /* a bit, of those above or another of the kernel's */
     in_port_t local_port, peer_port; /* host order */
     struct in6_addr local, peer;     /* IPv4: the first four bytes */
     uint32_t inode;                  /* 0: half-open, or not accepted yet */
@@ -38,6 +39,14 @@ struct rel_diag_socket {
 REL_MUST_USE int rel_diag_dump(int family, in_port_t port, uint32_t states,
                                void (*each)(void *ctx, const struct rel_diag_socket *s), void *ctx,
                                struct rel_err *e);
+
+/* The other end of a connection on this host, of which we have `local` and `peer` (as
+ * getsockname(2) and getpeername(2) tell them, both of one family): the socket that gets what we
+ * send. *s is of state REL_DIAG_LISTEN where the connection has no socket of its own there. Not
+ * found: REL_E_UNREACHABLE. */
+REL_MUST_USE int rel_diag_other_end(const struct sockaddr_storage *local,
+                                    const struct sockaddr_storage *peer, struct rel_diag_socket *s,
+                                    struct rel_err *e);
 
 /* Bytes that the socket of descriptor `fd` has sent, with those sent again (TCP_INFO, tcp(7)). */
 REL_MUST_USE int rel_diag_bytes_sent(int fd, uint64_t *n);

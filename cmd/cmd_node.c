@@ -25,6 +25,8 @@ int cmd_node_open(const struct hot_contact *c, int64_t timeout_ms, struct hot_no
     return hot_node_open(c, clamp_ms(timeout_ms), node, e);
 }
 
+enum { JSON_OUTPUT_MAX = 64 << 20 }; /* it is kept until the expression ends */
+
 struct sink {
     bool json;
     struct hot_node *node;
@@ -33,20 +35,32 @@ struct sink {
     int failed; /* errno of a write */
 };
 
+/* errno of what keeps it from its reader, or 0. */
+static int pass_on(struct sink *s, int fd, const char *bytes, size_t len)
+{
+    struct rel_err e = {0};
+
+    if (s->json) {
+        if (s->out.len + s->err.len + len > JSON_OUTPUT_MAX)
+            return EFBIG;
+        rel_buf_add(fd == 2 ? &s->err : &s->out, bytes, len);
+        return 0;
+    }
+    if (rel_write_all(fd == 2 ? STDERR_FILENO : STDOUT_FILENO, bytes, len, &e) == 0)
+        return 0;
+    return e.sys ? e.sys : EIO;
+}
+
 static void on_output(void *ctx, int fd, const char *bytes, size_t len)
 {
     struct sink *s = ctx;
-    struct rel_err e = {0};
 
     s->stderr_seen |= fd == 2;
-    if (s->json) {
-        rel_buf_add(fd == 2 ? &s->err : &s->out, bytes, len);
+    if (s->failed)
         return;
-    }
-    if (s->failed || rel_write_all(fd == 2 ? STDERR_FILENO : STDOUT_FILENO, bytes, len, &e) == 0)
-        return;
-    s->failed = e.sys ? e.sys : EIO;
-    hot_node_interrupt(s->node); /* nobody reads: end what prints */
+    s->failed = pass_on(s, fd, bytes, len);
+    if (s->failed)
+        hot_node_interrupt(s->node); /* nobody reads: end what prints */
 }
 
 static int show_rpc(struct cmd_ctx *ctx, struct sink *s, const char *value, bool print,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hotload/hot_agent.h"
 
-#include <string.h>
+enum { REASON_MAX = 200 };
 
 /* Runs over there by erl_eval, because nothing of ours is there yet. finish_loading/1 refuses a
  * name whose old slot is taken, where load_binary/3 would purge it and so kill what runs in it. Two
@@ -18,27 +18,11 @@ static int call_ok(struct hot_node *node, const char *const mf[2], const ei_x_bu
                    struct hot_term *result, int64_t until_ms, struct rel_err *e)
 {
     struct hot_call call = {mf[0], mf[1], arg, until_ms};
-    char tag[MAXATOMLEN_UTF8];
-    int arity;
 
     if (hot_node_call(node, &call, result, e) < 0)
         return -1;
-    if (ei_decode_tuple_header(result->x.buff, &result->at, &arity) < 0 || arity < 2 ||
-        !hot_take_atom(result, &result->at, tag) || strcmp(tag, "ok") != 0)
+    if (hot_take_any_tuple(result, &result->at) < 2 || !hot_take_word(result, &result->at, "ok"))
         return rel_fail(e, REL_E_REMOTE, 0, "%s:%s answers oddly on %s", mf[0], mf[1], node->name);
-    return 0;
-}
-
-/* [Term] from the term at t->at. */
-static int one_argument(const struct hot_term *t, ei_x_buff *args)
-{
-    int end = t->at;
-
-    if (ei_skip_term(t->x.buff, &end) < 0)
-        return -1;
-    hot_put_list(args, 1);
-    hot_put_raw(args, t->x.buff + t->at, end - t->at);
-    hot_put_nil(args);
     return 0;
 }
 
@@ -63,26 +47,24 @@ static int make_args(struct hot_node *node, const struct hot_beam *beam, int64_t
     static const char *const parse[2] = {"erl_parse", "parse_exprs"};
     hot_autoterm struct hot_term tokens = {0}, forms = {0};
     hot_autox ei_x_buff text = {0}, parse_args = {0};
-    int end;
 
-    if (ei_x_new(&text) < 0 || ei_x_new(&parse_args) < 0)
-        abort();
+    hot_x_new(&text);
+    hot_x_new(&parse_args);
     hot_put_list(&text, 1);
-    if (ei_x_encode_string(&text, loader) < 0)
-        abort();
+    hot_put_string(&text, loader);
     hot_put_nil(&text);
     if (call_ok(node, scan, &text, &tokens, until_ms, e) < 0)
         return -1;
-    if (one_argument(&tokens, &parse_args) < 0)
+    hot_put_list(&parse_args, 1);
+    if (!hot_put_taken(&parse_args, &tokens))
         return rel_fail(e, REL_E_REMOTE, 0, "erl_scan:string answers oddly on %s", node->name);
+    hot_put_nil(&parse_args);
     if (call_ok(node, parse, &parse_args, &forms, until_ms, e) < 0)
         return -1;
-    end = forms.at;
-    if (ei_skip_term(forms.x.buff, &end) < 0)
+    hot_put_list(args, 2);
+    if (!hot_put_taken(args, &forms))
         return rel_fail(e, REL_E_REMOTE, 0, "erl_parse:parse_exprs answers oddly on %s",
                         node->name);
-    hot_put_list(args, 2);
-    hot_put_raw(args, forms.x.buff + forms.at, end - forms.at);
     put_bindings(args, beam);
     hot_put_nil(args);
     return 0;
@@ -94,16 +76,14 @@ static int is_loaded(struct hot_node *node, const struct hot_beam *beam, int64_t
     hot_autoterm struct hot_term t = {0};
     hot_autox ei_x_buff args = {0};
     struct hot_call call = {"erlang", "module_loaded", &args, until_ms};
-    char value[MAXATOMLEN_UTF8];
 
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     hot_put_list(&args, 1);
     hot_put_atom(&args, beam->module);
     hot_put_nil(&args);
     if (hot_node_call(node, &call, &t, e) < 0)
         return -1;
-    *loaded = hot_take_atom(&t, &t.at, value) && !strcmp(value, "true");
+    *loaded = hot_take_word(&t, &t.at, "true");
     return 0;
 }
 
@@ -113,27 +93,21 @@ int hot_agent_ensure(struct hot_node *node, const struct hot_beam *beam, int64_t
     hot_autoterm struct hot_term t = {0};
     hot_autox ei_x_buff args = {0};
     struct hot_call call = {"erl_eval", "exprs", &args, until_ms};
-    char *text = NULL;
+    rel_autofree char *text = NULL;
     bool loaded;
-    int at;
 
     if (is_loaded(node, beam, until_ms, &loaded, e) < 0)
         return -1;
     if (loaded)
         return 0;
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     if (make_args(node, beam, until_ms, &args, e) < 0 || hot_node_call(node, &call, &t, e) < 0)
         return rel_wrap(e, "loading %s", beam->module);
     if (is_loaded(node, beam, until_ms, &loaded, e) < 0)
         return -1;
     if (loaded)
         return 0;
-    at = t.at;
-    if (ei_s_print_term(&text, t.x.buff, &at) < 0 || !text)
-        return rel_fail(e, REL_E_REMOTE, 0, "node %s does not load %s", node->name, beam->module);
-    rel_fail(e, REL_E_REMOTE, 0, "node %s does not load %s: %.200s", node->name, beam->module,
-             text);
-    free(text);
-    return -1;
+    text = hot_term_text(&t, t.at, REASON_MAX);
+    return rel_fail(e, REL_E_REMOTE, 0, "node %s does not load %s: %s", node->name, beam->module,
+                    text);
 }

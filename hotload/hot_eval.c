@@ -5,13 +5,12 @@
 
 enum { GRACE_MS = 5000 }; /* the agent keeps the deadline; we wait so long for its word */
 
-static void put_options(ei_x_buff *x, struct hot_node *node, const struct hot_eval *eval,
+static void put_options(ei_x_buff *x, const struct hot_node *node, const struct hot_eval *eval,
                         bool want_value)
 {
-    if (ei_x_encode_map_header(x, 5) < 0)
-        abort();
+    hot_put_map(x, 5);
     hot_put_atom(x, "client");
-    hot_put_pid(x, ei_self(&node->ec));
+    hot_put_pid(x, &node->self);
     hot_put_atom(x, "n");
     hot_put_int(x, node->calls);
     hot_put_atom(x, "lang");
@@ -30,8 +29,7 @@ static int start(struct hot_node *node, const struct hot_eval *eval, bool want_v
     hot_autox ei_x_buff args = {0};
     struct hot_call call = {hot_beam_relsup_agent.module, "eval", &args, until_ms};
 
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     node->calls++;
     hot_put_list(&args, 2);
     hot_put_text(&args, eval->expr);
@@ -48,31 +46,33 @@ static int start(struct hot_node *node, const struct hot_eval *eval, bool want_v
 }
 
 struct news {
-    char what[MAXATOMLEN_UTF8]; /* "out" or "done" */
-    char outcome[MAXATOMLEN_UTF8];
-    int64_t fd;
-    char *text; /* owned */
+    bool done;
+    char outcome[MAXATOMLEN_UTF8]; /* when done: "ok", "failed" or "timeout" */
+    int64_t fd;                    /* else */
+    char *text;                    /* owned */
     size_t len;
 };
 
 /* {relsup, N, out, Fd, Text} or {relsup, N, done, Outcome, Text}, N being this evaluation's. */
 static bool take_news(const struct hot_node *node, const struct hot_term *t, struct news *n)
 {
-    char tag[MAXATOMLEN_UTF8];
     int at = t->at;
     int64_t call;
 
-    if (!hot_take_tuple(t, &at, 5) || !hot_take_atom(t, &at, tag) || strcmp(tag, "relsup") != 0 ||
-        !hot_take_int(t, &at, &call) || call != node->calls || !hot_take_atom(t, &at, n->what))
+    if (!hot_take_tuple(t, &at, 5) || !hot_take_word(t, &at, "relsup") ||
+        !hot_take_int(t, &at, &call) || call != node->calls)
         return false;
-    if (!strcmp(n->what, "out") ? !hot_take_int(t, &at, &n->fd)
-                                : !hot_take_atom(t, &at, n->outcome))
+    n->done = hot_take_word(t, &at, "done");
+    if (n->done ? !hot_take_atom(t, &at, n->outcome)
+                : !hot_take_word(t, &at, "out") || !hot_take_int(t, &at, &n->fd))
         return false;
     return hot_take_text(t, &at, &n->text, &n->len);
 }
 
 static int settle(const struct hot_eval *eval, struct news *n, char **value, struct rel_err *e)
 {
+    size_t len;
+
     if (!strcmp(n->outcome, "ok")) {
         if (value)
             *value = rel_steal(&n->text);
@@ -82,7 +82,9 @@ static int settle(const struct hot_eval *eval, struct news *n, char **value, str
         return rel_fail(e, REL_E_TIMEOUT, 0,
                         "the expression did not end within %d ms and was stopped",
                         eval->timeout_ms);
-    return rel_fail(e, REL_E_REMOTE, 0, "%.*s", (int)strcspn(n->text, "\n"), n->text);
+    len = strcspn(n->text, "\n");
+    return rel_fail(e, REL_E_REMOTE, 0, "%.*s", len ? (int)len : INT32_MAX,
+                    len ? n->text : "the expression failed without a reason");
 }
 
 int hot_node_eval(struct hot_node *node, const struct hot_eval *eval, char **value,
@@ -103,7 +105,7 @@ int hot_node_eval(struct hot_node *node, const struct hot_eval *eval, char **val
         }
         if (!take_news(node, &message, &n))
             continue;
-        if (!strcmp(n.what, "done")) {
+        if (n.done) {
             int result = settle(eval, &n, value, e);
 
             free(n.text);

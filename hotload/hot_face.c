@@ -11,10 +11,8 @@ enum have { ABSENT, SAME, OTHER_VERSION, NOT_OURS };
 static enum have whose(const struct hot_term *t, const char *hash)
 {
     char name[MAXATOMLEN_UTF8];
-    int n, at = t->at;
+    int at = t->at, n = hot_take_list(t, &at);
 
-    if (ei_decode_list_header(t->x.buff, &at, &n) < 0)
-        return NOT_OURS;
     for (int i = 0; i < n; i++) {
         rel_autofree char *value = NULL;
         size_t len;
@@ -24,7 +22,7 @@ static enum have whose(const struct hot_term *t, const char *hash)
         if (!strcmp(name, "relsup_face"))
             return hot_take_text(t, &at, &value, &len) && !strcmp(value, hash) ? SAME
                                                                                : OTHER_VERSION;
-        if (ei_skip_term(t->x.buff, &at) < 0)
+        if (!hot_take_skip(t, &at))
             return NOT_OURS;
     }
     return NOT_OURS;
@@ -37,8 +35,7 @@ static int look(struct hot_node *node, const char *module, const char *hash, int
     hot_autox ei_x_buff args = {0};
     struct hot_call call = {module, "module_info", &args, until_ms};
 
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     hot_put_list(&args, 1);
     hot_put_atom(&args, "attributes");
     hot_put_nil(&args);
@@ -61,16 +58,14 @@ static int free_old_slot(struct hot_node *node, const struct hot_beam *beam, int
     hot_autoterm struct hot_term t = {0};
     hot_autox ei_x_buff args = {0};
     struct hot_call call = {"code", "soft_purge", &args, until_ms};
-    char answer[MAXATOMLEN_UTF8];
 
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     hot_put_list(&args, 1);
     hot_put_atom(&args, beam->module);
     hot_put_nil(&args);
     if (hot_node_call(node, &call, &t, e) < 0)
         return -1;
-    if (!hot_take_atom(&t, &t.at, answer) || strcmp(answer, "true") != 0)
+    if (!hot_take_word(&t, &t.at, "true"))
         return rel_fail(e, REL_E_BUSY, 0, "a process of %s still runs an earlier module %s",
                         node->name, beam->module);
     return 0;
@@ -84,24 +79,21 @@ static int load(struct hot_node *node, const struct hot_beam *const beams[2], in
     hot_autoterm struct hot_term t = {0};
     hot_autox ei_x_buff args = {0};
     struct hot_call call = {"code", "atomic_load", &args, until_ms};
-    char answer[MAXATOMLEN_UTF8];
 
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     hot_put_list(&args, 1);
     hot_put_list(&args, n);
     for (int i = 0; i < n; i++) {
         hot_put_tuple(&args, 3);
         hot_put_atom(&args, beams[i]->module);
-        if (ei_x_encode_string(&args, "relsup") < 0)
-            abort();
+        hot_put_string(&args, "relsup");
         hot_put_binary(&args, beams[i]->code, beams[i]->len);
     }
     hot_put_nil(&args);
     hot_put_nil(&args);
     if (hot_node_call(node, &call, &t, e) < 0)
         return -1;
-    if (!hot_take_atom(&t, &t.at, answer) || strcmp(answer, "ok") != 0)
+    if (!hot_take_word(&t, &t.at, "ok"))
         return rel_fail(e, REL_E_REMOTE, 0, "node %s does not load %s", node->name,
                         beams[0]->module);
     return 0;

@@ -39,8 +39,7 @@ static int order(const struct hot_contact *c, const char *path, int vm_fd, int t
     if (hot_node_open(c, timeout_ms, &node, e) < 0 ||
         hot_agent_ensure(node, &hot_beam_relsup_agent, until_ms, e) < 0)
         return -1;
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     hot_put_list(&args, 2);
     hot_put_text(&args, path);
     hot_put_int(&args, vm_fd);
@@ -48,8 +47,21 @@ static int order(const struct hot_contact *c, const char *path, int vm_fd, int t
     return hot_node_call(node, &call, &result, e);
 }
 
-/* It was sent before the agent answered, so nothing is waited for. */
-static int receive(int listener, int *fd, struct rel_err *e)
+/* Whoever connected has sent them, one or several, asked for or not. */
+static void close_all(struct msghdr *m)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+        for (size_t at = CMSG_LEN(0); c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+                                      at + sizeof(int) <= c->cmsg_len;
+             at += sizeof(int)) {
+            int fd;
+
+            memcpy(&fd, (const char *)c + at, sizeof(fd));
+            close(fd);
+        }
+}
+
+int hot_fetch_take(int listener, int *fd, struct rel_err *e)
 {
     rel_autoclose int s = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     char byte, control[CMSG_SPACE(sizeof(int))];
@@ -57,13 +69,16 @@ static int receive(int listener, int *fd, struct rel_err *e)
     struct msghdr m = {
         .msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
     const struct cmsghdr *c;
+    ssize_t n = s < 0 ? -1 : recvmsg(s, &m, MSG_CMSG_CLOEXEC);
 
-    if (s < 0 || recvmsg(s, &m, MSG_CMSG_CLOEXEC) != 1)
+    if (n < 0)
         return rel_fail(e, REL_E_REMOTE, errno, "the agent sends no descriptor");
     c = CMSG_FIRSTHDR(&m);
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(sizeof(int)))
+    if (n != 1 || !c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+        c->cmsg_len != CMSG_LEN(sizeof(int))) {
+        close_all(&m);
         return rel_fail(e, REL_E_REMOTE, 0, "the agent sends something else than a descriptor");
+    }
     memcpy(fd, CMSG_DATA(c), sizeof(*fd));
     return 0;
 }
@@ -77,7 +92,7 @@ int hot_fetch_fd(const struct hot_contact *c, const char *path, int vm_fd, int t
     if (!rc)
         rc = order(c, path, vm_fd, timeout_ms, e);
     if (!rc)
-        rc = receive(listener, fd, e);
+        rc = hot_fetch_take(listener, fd, e);
     (void)!unlink(path);
     return rc;
 }

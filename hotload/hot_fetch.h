@@ -11,4 +11,8 @@
 REL_MUST_USE int hot_fetch_fd(const struct hot_contact *c, const char *path, int vm_fd,
                               int timeout_ms, int *fd, struct rel_err *e);
 
+/* Its last step: takes the one descriptor from who has connected to `listener` and sent it, waits
+ * for nothing. -1 REL_E_REMOTE: nobody, or something else; whatever came with it is closed. */
+REL_MUST_USE int hot_fetch_take(int listener, int *fd, struct rel_err *e);
+
 #endif

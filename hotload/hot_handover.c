@@ -1,30 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hotload/hot_handover.h"
 
-#include <string.h>
-
 #include "hotload/hot_agent.h"
+
+enum { REASON_MAX = 300 };
 
 static bool is_error(const struct hot_term *t)
 {
-    char tag[MAXATOMLEN_UTF8];
     int at = t->at;
 
-    return hot_take_tuple(t, &at, 2) && hot_take_atom(t, &at, tag) && !strcmp(tag, "error");
+    return hot_take_tuple(t, &at, 2) && hot_take_word(t, &at, "error");
 }
 
 /* {error, Reason} as text. */
 static int fail_with(const struct hot_mfa *mfa, const struct hot_term *t, struct rel_err *e)
 {
-    char *text = NULL;
-    int at = t->at;
+    rel_autofree char *text = hot_term_text(t, t->at, REASON_MAX);
 
-    if (ei_s_print_term(&text, t->x.buff, &at) < 0 || !text)
-        rel_fail(e, REL_E_REMOTE, 0, "%s:%s returned an error", mfa->module, mfa->function);
-    else
-        rel_fail(e, REL_E_REMOTE, 0, "%s:%s returned %.300s", mfa->module, mfa->function, text);
-    free(text);
-    return -1;
+    return rel_fail(e, REL_E_REMOTE, 0, "%s:%s returned %s", mfa->module, mfa->function, text);
 }
 
 static int call(const struct hot_contact *c, const struct hot_mfa *mfa, const ei_x_buff *args,
@@ -44,14 +37,11 @@ static int call_with(const struct hot_contact *c, const struct hot_mfa *mfa,
 {
     hot_autoterm struct hot_term result = {0};
     hot_autox ei_x_buff args = {0};
-    int end = state->at;
 
-    if (ei_skip_term(state->x.buff, &end) < 0)
-        return rel_fail(e, REL_E_REMOTE, 0, "what before_cutover returned cannot be read");
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     hot_put_list(&args, 1);
-    hot_put_raw(&args, state->x.buff + state->at, end - state->at);
+    if (!hot_put_taken(&args, state))
+        return rel_fail(e, REL_E_REMOTE, 0, "what before_cutover returned cannot be read");
     hot_put_nil(&args);
     return call(c, mfa, &args, &result, e);
 }

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hotload/hot_node.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/rel_io.h"
 #include "hotload/hot_agent.h"
+#include "hotload/hot_dial.h"
+#include "hotload/hot_handshake.h"
+#include "hotload/hot_port.h"
 
 enum {
     COOKIE_MAX = 4096,
-    REST_MS = 10000, /* for the rest of a message whose first byte is here */
+    VERSION = 131,      /* before each term */
+    PASS_THROUGH = 112, /* the one kind of message behind our handshake (erl_dist_protocol) */
+    REASON_MAX = 300,
+    APPS_MAX = 10000,
 };
 
 static int read_cookie(const char *path, char out[EI_MAX_COOKIE_SIZE], struct rel_err *e)
@@ -34,103 +37,51 @@ static int read_cookie(const char *path, char out[EI_MAX_COOKIE_SIZE], struct re
     return 0;
 }
 
-/* libei says EIO for a refused connection too (its connect does not ask SO_ERROR). */
-static bool somebody_listens(int port)
+struct hot_node *hot_node_new(const char *name, int fd, const erlang_pid *self)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    rel_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct hot_node *node = rel_xcalloc(1, sizeof(*node));
 
-    return fd >= 0 && (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 || errno != ECONNREFUSED);
+    node->fd = fd;
+    node->in = (struct hot_reader){.fd = fd, .head_n = 4, .max = HOT_FRAME_MAX};
+    node->self = *self;
+    node->name = rel_xstrdup(name);
+    return node;
 }
 
-/* libei tells only errno. A peer that gave us a dynamic name and then hung up refused the digest:
- * that is the cookie (ei_connect.c: recv_status is before recv_challenge_ack). */
-static int explain(const struct hot_node *node, const struct hot_contact *c, int err,
-                   struct rel_err *e)
-{
-    if (err == ETIMEDOUT)
-        return rel_fail(e, REL_E_UNREACHABLE, 0, "node %s does not answer in time", c->node);
-    if (node->ec.thisnodename[0])
-        return rel_fail(e, REL_E_UNREACHABLE, 0, "node %s refuses the cookie in %s", c->node,
-                        c->cookie_file);
-    if (c->port && !somebody_listens(c->port))
-        return rel_fail(e, REL_E_UNREACHABLE, 0,
-                        "node %s is not running: nothing listens on port %d", c->node, c->port);
-    if (!c->port && err != EHOSTUNREACH)
-        return rel_fail(e, REL_E_UNREACHABLE, 0,
-                        "node %s is not running: its epmd does not know it", c->node);
-    if (err == EIO)
-        return rel_fail(e, REL_E_UNREACHABLE, 0,
-                        "what listens on port %d is not node %s: it hung up", c->port, c->node);
-    return rel_fail(e, REL_E_UNREACHABLE, err, "connect to node %s", c->node);
-}
-
-static int connect_to(struct hot_node *node, const struct hot_contact *c, int64_t until_ms,
-                      struct rel_err *e)
+/* Nothing is said before it is known whose socket the other one is. */
+static int shake_hands(const struct hot_contact *c, int64_t until_ms, int *fd, erlang_pid *self,
+                       struct rel_err *e)
 {
     char cookie[EI_MAX_COOKIE_SIZE];
-    int err, left = rel_left_ms(until_ms);
+    struct hot_greeting greeting = {
+        .node = c->node, .cookie = cookie, .cookie_file = c->cookie_file, .until_ms = until_ms};
+    int rc;
 
-    if (ei_init() != 0)
-        return rel_fail(e, REL_E_INTERNAL, 0, "libei does not initialise");
     if (read_cookie(c->cookie_file, cookie, e) < 0)
         return -1;
-    /* No alive name: the other node names us, from a pool, so no call leaves an atom there. */
-    err = ei_connect_xinit(&node->ec, "localhost", NULL, NULL, NULL, cookie, 0);
+    rc = hot_dial(c, until_ms, fd, &greeting.port, e);
+    if (!rc)
+        rc = hot_port_check(*fd, c, until_ms, e);
+    if (!rc)
+        rc = hot_greet(*fd, &greeting, self, e);
     explicit_bzero(cookie, sizeof(cookie));
-    if (err < 0)
-        return rel_fail(e, REL_E_INTERNAL, 0, "libei does not take the cookie");
-    if (c->port) {
-        struct in_addr loopback = {.s_addr = htonl(INADDR_LOOPBACK)};
-
-        node->fd =
-            ei_xconnect_host_port_tmo(&node->ec, &loopback, c->port, (unsigned)(left ? left : 1));
-    } else {
-        node->fd = ei_connect_tmo(&node->ec, c->node, (unsigned)(left ? left : 1));
-    }
-    err = erl_errno;
-    if (node->fd < 0)
-        return explain(node, c, err, e);
-    fcntl(node->fd, F_SETFD, FD_CLOEXEC);
-    return 0;
-}
-
-static int check_name(struct hot_node *node, int64_t until_ms, struct rel_err *e)
-{
-    struct hot_call call = {.mod = "erlang", .fun = "node", .until_ms = until_ms};
-    hot_autoterm struct hot_term result = {0};
-    char name[MAXATOMLEN_UTF8];
-
-    if (hot_node_call(node, &call, &result, e) < 0)
-        return -1;
-    if (!hot_take_atom(&result, &result.at, name))
-        return rel_fail(e, REL_E_UNREACHABLE, 0, "node %s does not tell its name", node->name);
-    if (strcmp(name, node->name) != 0)
-        return rel_fail(e, REL_E_UNREACHABLE, 0, "node %s is not running: node %s answers there",
-                        node->name, name);
-    return 0;
+    return rc;
 }
 
 int hot_node_open(const struct hot_contact *c, int timeout_ms, struct hot_node **node,
                   struct rel_err *e)
 {
-    hot_autonode struct hot_node *n = rel_xcalloc(1, sizeof(*n));
-    int64_t until_ms = rel_mono_ms() + timeout_ms;
+    rel_autoclose int fd = -1;
+    erlang_pid self;
 
-    n->fd = -1;
-    n->name = rel_xstrdup(c->node);
     if (!*c->node)
         return rel_fail(e, REL_E_UNREACHABLE, 0, "%s runs without distribution, no node to call",
                         c->name);
-    if (strlen(c->node) > MAXNODELEN || !strchr(c->node, '@'))
+    if (!hot_is_atom(c->node) || !strchr(c->node, '@'))
         return rel_fail(e, REL_E_INPUT, 0, "'%s' is no node name", c->node);
-    if (connect_to(n, c, until_ms, e) < 0)
+    if (shake_hands(c, rel_mono_ms() + timeout_ms, &fd, &self, e) < 0)
         return -1;
-    if (check_name(n, until_ms, e) < 0)
-        return -1;
-    *node = rel_steal(&n);
+    *node = hot_node_new(c->node, rel_steal_fd(&fd), &self);
     return 0;
 }
 
@@ -138,9 +89,8 @@ void hot_node_close(struct hot_node *node)
 {
     if (!node)
         return;
-    if (node->fd >= 0)
-        ei_close_connection(node->fd);
-    explicit_bzero(&node->ec, sizeof(node->ec));
+    close(node->fd);
+    hot_reader_fini(&node->in);
     free(node->name);
     free(node);
 }
@@ -155,114 +105,145 @@ void hot_node_interrupt(struct hot_node *node)
     shutdown(node->fd, SHUT_RDWR);
 }
 
-/* libei reads MONITOR_P (19) and DEMONITOR_P (20), knows them not and says EIO, the message being
- * read whole (ei_connect.c: ei_do_receive_msg). Somebody over there watches us: not our business.
- */
-static bool is_ignorable(const erlang_msg *msg)
-{
-    return erl_errno == EIO && (msg->msgtype == 19 || msg->msgtype == 20);
-}
-
-static int lost(struct hot_node *node, struct rel_err *e)
+static int lost(struct hot_node *node, const char *why, struct rel_err *e)
 {
     node->broken = true;
-    return rel_fail(e, REL_E_UNREACHABLE, 0, "the connection to node %s is lost", node->name);
+    return rel_fail(e, REL_E_UNREACHABLE, 0, "the connection to node %s is lost: %s", node->name,
+                    why);
+}
+
+/* Carries that control message a message to a process? The others (links, monitors, exits) are
+ * none of our business. */
+static bool is_send(int64_t operation)
+{
+    enum { SEND = 2, REG_SEND = 6, SEND_TT = 12, REG_SEND_TT = 16, SEND_SENDER = 22 };
+
+    return operation == SEND || operation == REG_SEND || operation == SEND_TT ||
+           operation == REG_SEND_TT || operation == SEND_SENDER;
+}
+
+/* A term behind its version byte, from *at on. */
+static bool take_versioned(const struct hot_term *t, int *at, int *begin)
+{
+    if (hot_term_tag(t, *at) != VERSION)
+        return false;
+    *begin = ++*at;
+    return hot_take_skip(t, at);
+}
+
+/* PASS_THROUGH, a control message, and the message of those that carry one: t->at is then its
+ * beginning. False: it is none of that. */
+static bool take_message(struct hot_term *t, bool *carries)
+{
+    int end = 1, control, message;
+    int64_t operation;
+
+    *carries = false;
+    if (hot_term_tag(t, 0) != PASS_THROUGH || !take_versioned(t, &end, &control) ||
+        hot_take_any_tuple(t, &control) < 1 || !hot_take_int(t, &control, &operation))
+        return false;
+    if (!is_send(operation))
+        return true;
+    if (!take_versioned(t, &end, &message) || (size_t)end != t->len)
+        return false;
+    t->at = message;
+    *carries = true;
+    return true;
 }
 
 int hot_node_receive(struct hot_node *node, int64_t until_ms, struct hot_term *message,
                      struct rel_err *e)
 {
+    if (node->broken)
+        return lost(node, "it was given up before", e);
     for (;;) {
         hot_autoterm struct hot_term t = {0};
-        struct pollfd p = {.fd = node->fd, .events = POLLIN};
-        erlang_msg msg = {0};
-        int got, version, n = poll(&p, 1, rel_left_ms(until_ms));
+        struct rel_err why = {0};
+        bool carries;
 
-        if (n < 0 && errno == EINTR)
+        if (hot_reader_next(&node->in, until_ms, &t.buf, &t.len, &why) < 0)
+            return why.code == REL_E_TIMEOUT
+                       ? rel_fail(e, REL_E_TIMEOUT, 0, "node %s does not answer in time",
+                                  node->name)
+                       : lost(node, why.msg, e);
+        if (!t.len) {
+            hot_send_tick(node->fd);
             continue;
-        if (n == 0)
-            return rel_fail(e, REL_E_TIMEOUT, 0, "node %s does not answer in time", node->name);
-        if (ei_x_new(&t.x) < 0)
-            abort();
-        got = ei_xreceive_msg_tmo(node->fd, &msg, &t.x, REST_MS);
-        if (got == ERL_TICK || (got == ERL_ERROR && is_ignorable(&msg)))
-            continue;
-        if (got != ERL_MSG)
-            return lost(node, e);
-        if (msg.msgtype != ERL_SEND && msg.msgtype != ERL_REG_SEND)
-            continue;
-        if (ei_decode_version(t.x.buff, &t.at, &version) < 0)
-            return lost(node, e);
-        *message = t;
-        t = (struct hot_term){0};
-        return 0;
+        }
+        if (!take_message(&t, &carries))
+            return lost(node, "it sends what is no message", e);
+        if (carries) {
+            *message = t;
+            t = (struct hot_term){0};
+            return 0;
+        }
     }
+}
+
+/* REG_SEND, to a name over there. */
+static int send_to(struct hot_node *node, const char *name, const ei_x_buff *message,
+                   int64_t until_ms, struct rel_err *e)
+{
+    static const unsigned char head[] = {PASS_THROUGH, VERSION};
+    hot_autox ei_x_buff control = {0};
+    struct rel_err why = {0};
+
+    hot_x_new(&control);
+    hot_put_tuple(&control, 4);
+    hot_put_int(&control, 6);
+    hot_put_pid(&control, &node->self);
+    hot_put_atom(&control, "");
+    hot_put_atom(&control, name);
+    const struct hot_piece pieces[] = {{head, sizeof(head)},
+                                       {control.buff, (size_t)control.index},
+                                       {head + 1, 1},
+                                       {message->buff, (size_t)message->index}};
+
+    if (hot_send_packet(node->fd, 4, pieces, 4, until_ms, &why) == 0)
+        return 0;
+    return lost(node, why.msg, e);
 }
 
 static int send_call(struct hot_node *node, const struct hot_call *call, struct rel_err *e)
 {
     hot_autox ei_x_buff x = {0};
-    int left = rel_left_ms(call->until_ms);
 
-    if (ei_x_new_with_version(&x) < 0)
-        abort();
+    if (!hot_is_atom(call->mod) || !hot_is_atom(call->fun))
+        return rel_fail(e, REL_E_INPUT, 0, "%.60s:%.60s is no name of a function", call->mod,
+                        call->fun);
+    hot_x_new(&x);
     hot_put_tuple(&x, 2);
-    hot_put_pid(&x, ei_self(&node->ec));
+    hot_put_pid(&x, &node->self);
     hot_put_tuple(&x, 5);
     hot_put_atom(&x, "call");
     hot_put_atom(&x, call->mod);
     hot_put_atom(&x, call->fun);
     if (call->args)
-        hot_put_raw(&x, call->args->buff, call->args->index);
+        hot_put_raw(&x, call->args);
     else
         hot_put_nil(&x);
     hot_put_atom(&x, "user");
-    if (ei_reg_send_tmo(&node->ec, node->fd, (char *)"rex", x.buff, x.index,
-                        (unsigned)(left ? left : 1)) < 0)
-        return lost(node, e);
-    return 0;
+    return send_to(node, "rex", &x, call->until_ms, e);
 }
 
 /* {rex, Result}: is it, and where is Result? */
 static bool take_rex(struct hot_term *t)
 {
-    char tag[MAXATOMLEN_UTF8];
     int at = t->at;
 
-    if (!hot_take_tuple(t, &at, 2) || !hot_take_atom(t, &at, tag) || strcmp(tag, "rex") != 0)
+    if (!hot_take_tuple(t, &at, 2) || !hot_take_word(t, &at, "rex"))
         return false;
     t->at = at;
     return true;
 }
 
-/* A readable reason of {badrpc, Reason}: its beginning, in libei's notation. */
-static int bad_rpc(const struct hot_node *node, const struct hot_call *call,
-                   const struct hot_term *t, struct rel_err *e)
-{
-    char *text = NULL;
-    int at = t->at;
-
-    if (ei_s_print_term(&text, t->x.buff, &at) < 0 || !text) {
-        free(text);
-        text = rel_xstrdup("unreadable reason");
-    }
-    for (char *p = text; *p; p++)
-        if (*p == '\n')
-            *p = ' ';
-    rel_fail(e, REL_E_REMOTE, 0, "%s:%s failed on node %s: %.300s", call->mod, call->fun,
-             node->name, text);
-    free(text);
-    return -1;
-}
-
 int hot_node_call(struct hot_node *node, const struct hot_call *call, struct hot_term *result,
                   struct rel_err *e)
 {
-    char tag[MAXATOMLEN_UTF8];
     int at;
 
     if (node->broken)
-        return rel_fail(e, REL_E_UNREACHABLE, 0, "the connection to node %s is lost", node->name);
+        return lost(node, "it was given up before", e);
     if (send_call(node, call, e) < 0)
         return -1;
     do {
@@ -273,21 +254,22 @@ int hot_node_call(struct hot_node *node, const struct hot_call *call, struct hot
         }
     } while (!take_rex(result));
     at = result->at;
-    if (hot_take_tuple(result, &at, 2) && hot_take_atom(result, &at, tag) &&
-        !strcmp(tag, "badrpc")) {
+    if (hot_take_tuple(result, &at, 2) && hot_take_word(result, &at, "badrpc")) {
+        rel_autofree char *reason = hot_term_text(result, at, REASON_MAX);
+
         result->at = at;
-        return bad_rpc(node, call, result, e);
+        return rel_fail(e, REL_E_REMOTE, 0, "%s:%s failed on node %s: %s", call->mod, call->fun,
+                        node->name, reason);
     }
     return 0;
 }
 
 bool hot_call_is_undef(const struct hot_term *t)
 {
-    char atom[MAXATOMLEN_UTF8];
     int at = t->at;
 
-    return hot_take_tuple(t, &at, 2) && hot_take_atom(t, &at, atom) && !strcmp(atom, "EXIT") &&
-           hot_take_tuple(t, &at, 2) && hot_take_atom(t, &at, atom) && !strcmp(atom, "undef");
+    return hot_take_tuple(t, &at, 2) && hot_take_word(t, &at, "EXIT") &&
+           hot_take_tuple(t, &at, 2) && hot_take_word(t, &at, "undef");
 }
 
 int hot_node_booted(struct hot_node *node, int timeout_ms, bool *booted, struct rel_err *e)
@@ -332,7 +314,8 @@ int hot_node_pid(struct hot_node *node, int timeout_ms, pid_t *pid, struct rel_e
 
     if (hot_node_call(node, &call, &t, e) < 0)
         return -1;
-    if (!hot_take_text(&t, &t.at, &text, &len) || (n = strtol(text, NULL, 10)) <= 0)
+    if (!hot_take_text(&t, &t.at, &text, &len) || (n = strtol(text, NULL, 10)) <= 0 ||
+        n > INT32_MAX)
         return rel_fail(e, REL_E_REMOTE, 0, "os:getpid answers oddly on %s", node->name);
     *pid = (pid_t)n;
     return 0;
@@ -355,11 +338,24 @@ static bool take_app(const struct hot_term *t, int *at, struct hot_apps *apps)
     char *vsn;
     size_t len;
 
-    if (!hot_take_tuple(t, at, 3) || !hot_take_atom(t, at, name) ||
-        ei_skip_term(t->x.buff, at) < 0 || !hot_take_text(t, at, &vsn, &len))
+    if (!hot_take_tuple(t, at, 3) || !hot_take_atom(t, at, name) || !hot_take_skip(t, at) ||
+        !hot_take_text(t, at, &vsn, &len))
         return false;
     apps->v[apps->n].name = rel_xstrdup(name);
     apps->v[apps->n++].vsn = vsn;
+    return true;
+}
+
+static bool take_apps(const struct hot_term *t, struct hot_apps *apps)
+{
+    int at = t->at, n = hot_take_list(t, &at);
+
+    if (n < 0 || n > APPS_MAX)
+        return false;
+    apps->v = rel_xcalloc((size_t)n + 1, sizeof(*apps->v));
+    for (int i = 0; i < n; i++)
+        if (!take_app(t, &at, apps))
+            return false;
     return true;
 }
 
@@ -368,19 +364,13 @@ int hot_node_apps(struct hot_node *node, int timeout_ms, struct hot_apps *apps, 
     struct hot_call call = {"application", "which_applications", NULL, rel_mono_ms() + timeout_ms};
     hot_autoterm struct hot_term t = {0};
     struct hot_apps got = {0};
-    int n;
 
     if (hot_node_call(node, &call, &t, e) < 0)
         return -1;
-    if (ei_decode_list_header(t.x.buff, &t.at, &n) < 0 || n < 0 || n > t.x.index)
+    if (!take_apps(&t, &got)) {
+        hot_apps_fini(&got);
         return rel_fail(e, REL_E_REMOTE, 0, "which_applications answers oddly on %s", node->name);
-    got.v = rel_xcalloc((size_t)n + 1, sizeof(*got.v));
-    for (int i = 0; i < n; i++)
-        if (!take_app(&t, &t.at, &got)) {
-            hot_apps_fini(&got);
-            return rel_fail(e, REL_E_REMOTE, 0, "which_applications answers oddly on %s",
-                            node->name);
-        }
+    }
     *apps = got;
     return 0;
 }

@@ -12,6 +12,8 @@ enum {
     LOAD_MS = 5000,  /* to get the module into the node */
     UNDO_STEPS = 8,  /* of suspend_ms each at most (relsup_hot_keeper:undo/1) */
     SLACK_MS = 2000, /* for the answer, beyond all deadlines over there */
+    SECTIONS_MAX = 16,
+    LINES_MAX = 1 << 16, /* of a section: modules, processes */
 };
 
 static void put_path(ei_x_buff *x, const char *path)
@@ -71,7 +73,7 @@ static void put_args(ei_x_buff *x, struct hot_node *node, const struct hot_plan 
                      const char *mode)
 {
     hot_put_list(x, 3);
-    hot_put_pid(x, ei_self(&node->ec));
+    hot_put_pid(x, &node->self);
     hot_put_atom(x, mode);
     hot_put_tuple(x, 7);
     put_modules(x, plan);
@@ -95,7 +97,15 @@ static void put_args(ei_x_buff *x, struct hot_node *node, const struct hot_plan 
     hot_put_nil(x);
 }
 
-/* A name is an atom over there, of at most 255 characters; a longer one would abort the encoder. */
+static int check_name(const char *what, const char *name, struct rel_err *e)
+{
+    return hot_is_atom(name)
+               ? 0
+               : rel_fail(e, REL_E_INPUT, 0, "the name of %s %.60s... is too long, or not UTF-8",
+                          what, name);
+}
+
+/* Names become atoms over there. */
 static int check_names(const struct hot_plan *plan, struct rel_err *e)
 {
     if (plan->suspend_ms <= 0 || plan->timeout_ms <= 0)
@@ -103,20 +113,18 @@ static int check_names(const struct hot_plan *plan, struct rel_err *e)
     for (size_t i = 0; i < plan->module_n; i++) {
         const struct hot_module *m = &plan->modules[i];
 
-        if (strlen(m->module) > 255 || strlen(m->app) > 255)
-            return rel_fail(e, REL_E_INPUT, 0, "the name of module %.60s... is too long",
-                            m->module);
+        if (check_name("module", m->module, e) < 0 || check_name("application", m->app, e) < 0)
+            return -1;
         if (!m->old_path && !m->new_path)
             return rel_fail(e, REL_E_INPUT, 0, "module %s is in neither release", m->module);
     }
     for (size_t i = 0; i < plan->app_n; i++)
-        if (strlen(plan->apps[i].app) > 255)
-            return rel_fail(e, REL_E_INPUT, 0, "the name of application %.60s... is too long",
-                            plan->apps[i].app);
+        if (check_name("application", plan->apps[i].app, e) < 0)
+            return -1;
     for (size_t i = 0; i < plan->hint_n; i++)
-        if (strlen(plan->hints[i].process) > 255 || strlen(plan->hints[i].module) > 255)
-            return rel_fail(e, REL_E_INPUT, 0, "the name %.60s... is too long",
-                            plan->hints[i].process);
+        if (check_name("process", plan->hints[i].process, e) < 0 ||
+            check_name("module", plan->hints[i].module, e) < 0)
+            return -1;
     return 0;
 }
 
@@ -153,7 +161,7 @@ static bool take_lines(const struct hot_term *t, int *at, struct hot_section *s)
 {
     int n = hot_take_list(t, at);
 
-    if (n < 0)
+    if (n < 0 || n > LINES_MAX)
         return false;
     s->lines = rel_xcalloc((size_t)n + 1, sizeof(*s->lines));
     for (int i = 0; i < n; i++) {
@@ -171,7 +179,7 @@ static bool take_sections(const struct hot_term *t, int *at, struct hot_report *
 {
     int n = hot_take_list(t, at);
 
-    if (n < 0)
+    if (n < 0 || n > SECTIONS_MAX)
         return false;
     report->sections = rel_xcalloc((size_t)n + 1, sizeof(*report->sections));
     for (int i = 0; i < n; i++) {
@@ -201,7 +209,7 @@ static int read_result(const struct hot_term *t, struct hot_report *report, bool
     if (!hot_take_tuple(t, &at, 6) || !hot_take_atom(t, &at, outcome) ||
         !hot_take_int(t, &at, &modules) || !hot_take_int(t, &at, &processes) ||
         !hot_take_int(t, &at, &report->pause_us) || !hot_take_text(t, &at, &text, &len) ||
-        !take_sections(t, &at, report))
+        !take_sections(t, &at, report) || modules < 0 || processes < 0)
         return rel_fail(e, REL_E_STUCK, 0, "the hot upgrade ended with an answer nobody knows");
     report->module_n = (size_t)modules;
     report->process_n = (size_t)processes;
@@ -244,8 +252,7 @@ static int run(struct hot_node *node, const struct hot_plan *plan, const char *m
 
     if (check_names(plan, e) < 0 || load_agent(node, e) < 0)
         return -1;
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     put_args(&args, node, plan, mode);
     if (call(node, plan, &c, report, waits, e) == 0)
         return 0;
@@ -282,8 +289,7 @@ static int judge(struct hot_node *node, const struct hot_plan *plan, const struc
     struct hot_call c = {.fun = "verdict", .args = &args};
     bool waits;
 
-    if (ei_x_new(&args) < 0)
-        abort();
+    hot_x_new(&args);
     hot_put_list(&args, 1);
     if (why) {
         hot_put_tuple(&args, 2);

@@ -89,6 +89,9 @@ print(s.getsockname()[1], flush=True); time.sleep(60)'
 wait_until 5 test -s "$WORK/mute.log"
 sed "s#\"port\": [0-9]*#\"port\": $(cat "$WORK/mute.log")#" "$contact" >"$WORK/c.json"
 assert_exit 1 "$relctl" ping --contact "$WORK/c.json" --timeout 300ms
+one_line "what listens on port .* it belongs to user $(id -un) \(process $BG_PID\)"
+sed -i "s#\"pid\": [0-9]*#\"pid\": $BG_PID#; s#\"pid_start\": [0-9]*#\"pid_start\": 0#" "$WORK/c.json"
+assert_exit 1 "$relctl" ping --contact "$WORK/c.json" --timeout 300ms
 one_line 'does not answer in time'
 rm "$cookie_file"
 assert_exit 1 "$shop" ping
