@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs that change what runs: upgrade, rollback, restart, stop. */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,14 +204,13 @@ static int take_mode(const struct cmd_ctx *ctx, const char **mode, struct rel_er
 static int upgrade(struct cmd_ctx *ctx, struct rel_err *e)
 {
     json_auto_t *args = NULL;
+    rel_autofree char *path = NULL;
     const char *mode;
-    char path[PATH_MAX];
 
     if (take_mode(ctx, &mode, e) < 0)
         return -1;
-    if (sup_is_url(ctx->pos[0]))
-        snprintf(path, sizeof(path), "%s", ctx->pos[0]);
-    else if (!realpath(ctx->pos[0], path))
+    path = sup_is_url(ctx->pos[0]) ? rel_xstrdup(ctx->pos[0]) : realpath(ctx->pos[0], NULL);
+    if (!path)
         return rel_fail(e, REL_E_INPUT, errno, "open %s", ctx->pos[0]);
     if (cmd_has(ctx, "node") || cmd_has(ctx, "cookie-file"))
         return relsup_upgrade_node(ctx, mode, path, e);

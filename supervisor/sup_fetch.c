@@ -11,11 +11,42 @@
 
 /* A release of 15 MB is usual; one with a bundled model may have gigabytes. */
 static const int64_t size_max = INT64_C(8) << 30;
-enum { CONNECT_S = 20, STALL_S = 30, WHOLE_S = 3600, REDIRECT_MAX = 5 };
+enum { CONNECT_S = 20, WHOLE_S = 3600, REDIRECT_MAX = 5 };
+const struct sup_fetch_pace sup_fetch_pace_default = {.bytes_s = 1024, .patience_s = 30};
 
 bool sup_is_url(const char *s)
 {
     return !strncmp(s, "https://", 8) || !strncmp(s, "http://", 7) || !strncmp(s, "file://", 7);
+}
+
+#define LETTERS_DIGITS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+/* "shop.example.com:8443", "[::1]:80", "". */
+static bool is_host(const char *s, const char *end)
+{
+    s += *s == '[' ? strspn(s, "[]:0123456789abcdefABCDEF") : strspn(s, LETTERS_DIGITS "._-");
+    if (s < end && *s == ':')
+        s += 1 + strspn(s + 1, "0123456789");
+    return s == end;
+}
+
+/* By hand: the parent loads no libcurl for it. Where no host stands nothing is told at all, it
+ * could be a part of a password. */
+char *sup_shown_release(const char *release)
+{
+    const char *host = strstr(release, "://"), *slash, *at;
+    int scheme_len = host ? (int)(host + 3 - release) : 0;
+
+    if (!sup_is_url(release))
+        return rel_xstrdup(release);
+    host += 3;
+    slash = host + strcspn(host, "/?#");
+    at = memrchr(host, '@', (size_t)(slash - host));
+    if (at)
+        host = at + 1;
+    if (!is_host(host, slash))
+        return rel_xstrdup("the URL");
+    return rel_strf("%.*s%.*s", scheme_len, release, (int)strcspn(host, "?#"), host);
 }
 
 struct sink {
@@ -64,25 +95,20 @@ static int check_scheme(const struct sup_curl *c, CURLU *u, const char *shown, s
     return 0;
 }
 
-/* As it may be told: a password, and the signature in the query of a presigned URL, are secrets. */
-static char *shown_url(const struct sup_curl *c, CURLU *u)
+/* A plain host is this one: no proxy stands between it and us. */
+static void set_proxy(const struct sup_curl *c, CURL *curl, CURLU *u)
 {
-    CURLU *copy = c->curl_url_dup(u);
-    char *text = NULL, *shown;
+    rel_autofree char *near = NULL;
+    char *host = NULL;
 
-    c->curl_url_set(copy, CURLUPART_USER, NULL, 0);
-    c->curl_url_set(copy, CURLUPART_PASSWORD, NULL, 0);
-    c->curl_url_set(copy, CURLUPART_QUERY, NULL, 0);
-    c->curl_url_set(copy, CURLUPART_FRAGMENT, NULL, 0);
-    c->curl_url_get(copy, CURLUPART_URL, &text, 0);
-    shown = rel_xstrdup(text ? text : "the URL");
-    c->curl_free(text);
-    c->curl_url_cleanup(copy);
-    return shown;
+    if (c->curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && is_this_host(host))
+        near = rel_strf("localhost,127.0.0.1,::1,%s", host);
+    c->curl_free(host);
+    c->curl_easy_setopt(curl, CURLOPT_NOPROXY, near ? near : "localhost,127.0.0.1,::1");
 }
 
-static void set_options(const struct sup_curl *c, CURL *curl, const char *url, struct sink *sink,
-                        char *text)
+static void set_options(const struct sup_curl *c, CURL *curl, const char *url,
+                        const struct sup_fetch_pace *pace, struct sink *sink, char *text)
 {
     c->curl_easy_setopt(curl, CURLOPT_URL, url);
     c->curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https,http,file");
@@ -91,10 +117,9 @@ static void set_options(const struct sup_curl *c, CURL *curl, const char *url, s
     c->curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)REDIRECT_MAX);
     c->curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     c->curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L); /* this is a worker thread */
-    c->curl_easy_setopt(curl, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
     c->curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-    c->curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    c->curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
+    c->curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, pace->bytes_s);
+    c->curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, pace->patience_s);
     c->curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)WHOLE_S);
     c->curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)size_max);
     c->curl_easy_setopt(curl, CURLOPT_USERAGENT, "relsup/" RELPACK_VERSION);
@@ -134,7 +159,8 @@ static void fetch_fini(struct fetch *f)
         f->c.curl_url_cleanup(f->u);
 }
 
-static int perform(struct fetch *f, const char *url, const char *shown, struct rel_err *e)
+static int perform(struct fetch *f, const char *url, const char *shown,
+                   const struct sup_fetch_pace *pace, struct rel_err *e)
 {
     char text[CURL_ERROR_SIZE] = "";
     CURLcode result;
@@ -142,7 +168,8 @@ static int perform(struct fetch *f, const char *url, const char *shown, struct r
     f->curl = f->c.curl_easy_init();
     if (!f->curl)
         return rel_fail(e, REL_E_INTERNAL, 0, "libcurl cannot start");
-    set_options(&f->c, f->curl, url, &f->sink, text);
+    set_options(&f->c, f->curl, url, pace, &f->sink, text);
+    set_proxy(&f->c, f->curl, f->u);
     result = f->c.curl_easy_perform(f->curl);
     if (result == CURLE_OK)
         return 0;
@@ -154,22 +181,22 @@ static int perform(struct fetch *f, const char *url, const char *shown, struct r
                     *text ? text : f->c.curl_easy_strerror(result));
 }
 
-int sup_fetch(const char *url, const char *path, struct rel_err *e)
+int sup_fetch(const char *url, const char *path, const struct sup_fetch_pace *pace,
+              struct rel_err *e)
 {
     __attribute__((cleanup(fetch_fini))) struct fetch f = {0};
     rel_autotmp struct rel_tmp t = REL_TMP_INIT;
-    rel_autofree char *shown = NULL;
+    rel_autofree char *shown = sup_shown_release(url);
 
     if (sup_curl_load(&f.c, e) < 0)
         return -1;
     f.u = f.c.curl_url();
     if (!f.u || f.c.curl_url_set(f.u, CURLUPART_URL, url, 0) != CURLUE_OK)
         return rel_fail(e, REL_E_INPUT, 0, "what was given to fetch is no URL");
-    shown = shown_url(&f.c, f.u);
     if (check_scheme(&f.c, f.u, shown, e) < 0 || rel_tmp_open(&t, AT_FDCWD, path, 0600, e) < 0)
         return -1;
     f.sink.fd = t.fd;
-    if (perform(&f, url, shown, e) < 0)
+    if (perform(&f, url, shown, pace, e) < 0)
         return -1;
     return rel_tmp_commit(&t, e);
 }

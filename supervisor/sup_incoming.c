@@ -194,6 +194,7 @@ int sup_incoming_prepare(const char *home, const char *incoming, const char *rel
                          const struct sup_must *must, struct sup_arrival *a, struct rel_err *e)
 {
     rel_autofree char *tree = tree_of(incoming), *fetched = NULL, *path = NULL;
+    rel_autofree char *shown = sup_shown_release(release);
     sup_autoarrival struct sup_arrival made = {0};
     pkg_autorelease struct pkg_release *r = NULL;
     char hex[PKG_SHA256_HEX] = "";
@@ -201,14 +202,14 @@ int sup_incoming_prepare(const char *home, const char *incoming, const char *rel
 
     if (sup_is_url(release)) {
         fetched = rel_strf("%s/fetched", incoming);
-        if (sup_fetch(release, fetched, e) < 0)
+        if (sup_fetch(release, fetched, &sup_fetch_pace_default, e) < 0)
             return -1;
     }
     if (unpack(incoming, fetched ? fetched : release, must, hex, e) < 0)
         return -1;
     if (pkg_release_read(tree, &r, e) < 0 || check_app(must, r->name, e) < 0 ||
         sup_release_text(r, hex, &made.mark, e) < 0)
-        return rel_wrap(e, "%s", release);
+        return rel_wrap(e, "%s", shown);
     made.dir = choose_dir(home, r->vsn, hex, &known);
     path = sup_store_path(home, made.dir);
     if (known && sup_tree_holds(path, tree, &made.there, e) < 0)

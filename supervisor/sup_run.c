@@ -333,12 +333,13 @@ static int open_loop(struct sup *s, struct rel_err *e)
 static int first_release(struct sup *s, struct sup_ask *ask, struct rel_err *e)
 {
     const char *release = s->options->release;
+    rel_autofree char *shown = release ? sup_shown_release(release) : NULL;
     struct rel_err none = {0};
 
     if (sup_store_current(s->store.home, &ask->dir, &none) == 0) {
         if (release)
             sup_log(s, "%s has %s already, %s is not looked at: use 'relsup upgrade'",
-                    s->store.home, ask->dir, release);
+                    s->store.home, ask->dir, shown);
         return 0;
     }
     if (!release)

@@ -131,6 +131,7 @@ static int inspect(struct sup *s, const char *root, struct rel_err *e)
 static void do_unpack(struct sup *s)
 {
     rel_autofree char *root = s->ask.dir ? sup_store_path(s->store.home, s->ask.dir) : NULL;
+    rel_autofree char *shown = s->ask.release ? sup_shown_release(s->ask.release) : NULL;
     struct rel_err e = {0};
     int rc;
 
@@ -138,8 +139,8 @@ static void do_unpack(struct sup *s)
         unpacked(s);
         return;
     }
-    if (s->ask.release)
-        sup_step(s, "unpack", "running", s->ask.release);
+    if (shown)
+        sup_step(s, "unpack", "running", shown);
     rc = s->ask.release ? unpack(s, &e) : inspect(s, root, &e);
     if (rc < 0)
         refuse(s, &e);
