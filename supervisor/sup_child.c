@@ -63,6 +63,16 @@ void sup_child_disown(pid_t pid)
     pthread_mutex_unlock(&own.lock);
 }
 
+bool sup_child_is_own(pid_t pid)
+{
+    bool found;
+
+    pthread_mutex_lock(&own.lock);
+    found = is_own(pid);
+    pthread_mutex_unlock(&own.lock);
+    return found;
+}
+
 /* The number may be given to another child as soon as this one is reaped, so both in one. */
 bool sup_child_reap(pid_t pid, bool wait, int *status)
 {

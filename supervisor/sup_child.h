@@ -49,6 +49,7 @@ bool sup_child_reap(pid_t pid, bool wait, int *status);
 /* For a child that somebody else starts and waits for; before that can happen. */
 void sup_child_own(pid_t pid);
 void sup_child_disown(pid_t pid);
+bool sup_child_is_own(pid_t pid);
 
 /* Reaps what has ended and is nobody's: as subreaper or process 1 of a container relsup inherits
  * the orphans of its children. */

@@ -106,6 +106,7 @@ struct sup {
     size_t queue_n;
     bool draining_queue;
     struct sup_peer *active, *candidate, *old;
+    struct sup_peer_owner owner; /* of each of them */
     int generation;
     bool green, served; /* name slot of the next peer; has any peer ever been ready? */
     struct sup_ask ask;

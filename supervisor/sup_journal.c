@@ -63,17 +63,14 @@ static int parse(const char *path, const char *text, size_t len, struct sup_jour
 
     json_unpack(doc, "{s:i}", "v", &version);
     if (doc && version > VERSION)
-        return rel_fail(e, REL_E_INPUT, 0, "%s was written by a newer relsup", path);
+        return rel_fail(e, REL_E_UNSUPPORTED, 0, "%s was written by a newer relsup", path);
     if (!doc || version != VERSION ||
         json_unpack(doc, "{s:i, s:o}", "generation", &j->generation, "peers", &peers) < 0 ||
         !json_is_array(peers) || j->generation < 0)
-        return rel_fail(e, REL_E_INPUT, 0,
-                        "%s cannot be read: remove it once no peer of this home runs", path);
+        return rel_fail(e, REL_E_INPUT, 0, "%s cannot be read", path);
     json_array_foreach (peers, i, v)
         if (read_peer(v, j) < 0)
-            return rel_fail(e, REL_E_INPUT, 0,
-                            "%s: peer %zu cannot be read: remove it once no peer of this home runs",
-                            path, i);
+            return rel_fail(e, REL_E_INPUT, 0, "%s: peer %zu cannot be read", path, i);
     return 0;
 }
 
@@ -92,6 +89,41 @@ int sup_journal_read(const char *home, struct sup_journal *j, struct rel_err *e)
         return -1;
     *j = read;
     return 0;
+}
+
+/* The highest that a peer of the home left its output under. */
+static int last_generation(const char *home)
+{
+    rel_autofree char *path = rel_strf("%s/log", home);
+    rel_autoclosedir DIR *d = opendir(path);
+    int last = 0, n;
+
+    for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d))
+        if (sscanf(f->d_name, "peer-%d.", &n) == 1 && n > last)
+            last = n;
+    return last;
+}
+
+int sup_journal_recover(const char *home, struct sup_journal *j, bool *known, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s/run/journal.json", home), *text = NULL;
+    rel_autofree char *aside = rel_strf("%s/run/journal.broken", home);
+    struct rel_err unreadable = {0};
+    size_t len;
+
+    *known = sup_journal_read(home, j, &unreadable) == 0;
+    if (*known)
+        return 0;
+    if (unreadable.code != REL_E_INPUT) {
+        *e = unreadable;
+        return -1;
+    }
+    if (rel_read_file(AT_FDCWD, path, FILE_MAX, &text, &len, e) < 0)
+        rel_err_clear(e);
+    else if (rel_replace_file(AT_FDCWD, aside, text, len, 0600, e) < 0)
+        return -1;
+    *j = (struct sup_journal){.generation = last_generation(home)};
+    return sup_journal_write(home, j, e);
 }
 
 /* A descriptor of that very process, or -1: it is asked who it is after the descriptor is held, so

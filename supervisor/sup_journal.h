@@ -33,8 +33,14 @@ struct sup_journal {
 REL_MUST_USE int sup_journal_write(const char *home, const struct sup_journal *j,
                                    struct rel_err *e);
 
-/* A home without one: an empty one. REL_E_INPUT: it is of another version, or none at all. */
+/* A home without one: an empty one. REL_E_INPUT: it is none. REL_E_UNSUPPORTED: a newer relsup
+ * wrote it. */
 REL_MUST_USE int sup_journal_read(const char *home, struct sup_journal *j, struct rel_err *e);
+
+/* The same, but what is none is set aside as run/journal.broken and a new one begun, with the last
+ * generation that left a log; *known is false then. */
+REL_MUST_USE int sup_journal_recover(const char *home, struct sup_journal *j, bool *known,
+                                     struct rel_err *e);
 
 /* Ends what still runs of it, all at once: those that served by SIGTERM, and after timeout_ms by
  * SIGKILL to their process groups, the others by SIGKILL at once. A number that another process has

@@ -11,6 +11,7 @@
 #include "base/rel_io.h"
 #include "hotload/hot_port.h"
 #include "supervisor/sup_env.h"
+#include "supervisor/sup_peer_end.h"
 #include "supervisor/sup_peer_files.h"
 #include "supervisor/sup_store.h"
 
@@ -113,6 +114,8 @@ static void free_peer(struct sup_peer *peer)
     for (size_t i = 0; i < peer->chain_n; i++)
         free(peer->chain[i]);
     free(peer->chain);
+    sup_family_fini(&peer->family);
+    free(peer->home);
     free(peer->log);
     free(peer->tmp);
     free(peer->secret);
@@ -128,6 +131,7 @@ static void add_to_chain(struct sup_peer *p)
 
 static void name_files(const struct sup_spawn *s, struct sup_peer *p)
 {
+    p->home = rel_xstrdup(s->home);
     p->tmp = rel_strf("%s/run/peer-%d", s->home, s->generation);
     p->secret = sup_files_secret_path(s->home, s->generation);
     p->log = rel_strf("%s/log/peer-%d.log", s->home, s->generation);
@@ -237,25 +241,15 @@ int sup_peer_spawn(const struct sup_spawn *s, struct sup_peer **peer, struct rel
     return 0;
 }
 
-static void on_exit_of(struct sup_watch *watch, int status)
-{
-    struct sup_peer *peer = (struct sup_peer *)((char *)watch - offsetof(struct sup_peer, watch));
-
-    peer->gone = true;
-    peer->status = status;
-    peer->on_exit(peer);
-}
-
-int sup_peer_go(uv_loop_t *loop, struct sup_peer *peer, void (*on_exit)(struct sup_peer *),
-                void *ctx, struct rel_err *e)
+int sup_peer_go(uv_loop_t *loop, struct sup_peer *peer, const struct sup_peer_owner *owner,
+                struct rel_err *e)
 {
     if (sup_child_go(&peer->child, e) < 0) {
         free_peer(peer);
         return -1;
     }
-    peer->on_exit = on_exit;
-    peer->ctx = ctx;
-    sup_watch_start(loop, &peer->watch, peer->child.pid, on_exit_of);
+    peer->owner = owner;
+    sup_peer_watch(loop, peer);
     return 0;
 }
 
@@ -284,20 +278,6 @@ void sup_peer_changed(struct sup_peer *peer, const char *dir, struct sup_release
     add_to_chain(peer);
 }
 
-void sup_peer_stop(struct sup_peer *peer)
-{
-    if (!peer->served)
-        sup_peer_kill(peer);
-    else if (!peer->gone)
-        kill(peer->child.pid, SIGTERM);
-}
-
-void sup_peer_kill(struct sup_peer *peer)
-{
-    if (!peer->gone)
-        kill(-peer->child.pid, SIGKILL);
-}
-
 char *sup_peer_end_text(const struct sup_peer *peer)
 {
     return sup_child_end_text(peer->status);
@@ -305,13 +285,16 @@ char *sup_peer_end_text(const struct sup_peer *peer)
 
 static void on_closed(uv_handle_t *handle)
 {
-    struct sup_watch *watch =
-        (struct sup_watch *)((char *)handle - offsetof(struct sup_watch, handle));
+    struct sup_peer *peer = handle->data;
 
-    free_peer((struct sup_peer *)((char *)watch - offsetof(struct sup_peer, watch)));
+    if (--peer->handle_n == 0)
+        free_peer(peer);
 }
 
 void sup_peer_close(struct sup_peer *peer)
 {
+    peer->watch.handle.data = peer->tick.data = peer;
+    peer->handle_n = 2;
     uv_close((uv_handle_t *)&peer->watch.handle, on_closed);
+    uv_close((uv_handle_t *)&peer->tick, on_closed);
 }

@@ -14,25 +14,41 @@
 #include "hotload/hot_contact.h"
 #include "supervisor/sup_child.h"
 #include "supervisor/sup_config.h"
+#include "supervisor/sup_procs.h"
 #include "supervisor/sup_release.h"
+
+struct sup_peer;
+
+struct sup_peer_owner {
+    /* Once: all that it started is gone too, or does not end. Then the peer may be closed. */
+    void (*on_exit)(struct sup_peer *peer);
+    /* When the oldest of the other peers that live was started (pid_start); UINT64_MAX: none lives.
+     * What began before that is none of theirs. */
+    uint64_t (*others)(const struct sup_peer *peer);
+    void *ctx;
+};
 
 struct sup_peer {
     struct sup_child child;
     struct sup_watch watch;
+    uv_timer_t tick;          /* while what it started is ended */
+    struct sup_family family; /* what it started, as far as it was seen */
+    int64_t gone_ms;          /* when its VM ended */
+    bool asked;               /* what is left has got its SIGTERM */
+    int handle_n;
     struct sup_release *release;
     char *dir;    /* name of its folder in releases/ */
     char **chain; /* that, and before it those it was changed from in place, since its boot */
     size_t chain_n;
     struct hot_contact contact;
-    uid_t uid;                       /* as whom it runs */
-    char *log, *dump, *tmp, *secret; /* paths: of its output, crash dump, folders */
+    uid_t uid;                              /* as whom it runs */
+    char *home, *log, *dump, *tmp, *secret; /* paths: of its output, crash dump, folders */
     int port_fd;      /* keeps the port of its distribution until it listens there; -1 */
     int64_t since_ms; /* wall clock */
     bool served;      /* it has got connections other than previews: it is ended gracefully */
-    bool gone;
-    int status;                             /* how it ended (wait(2)) */
-    void (*on_exit)(struct sup_peer *peer); /* then the peer may be closed */
-    void *ctx;
+    bool gone;        /* its VM is */
+    int status;       /* how that ended (wait(2)) */
+    const struct sup_peer_owner *owner;
 };
 
 struct sup_spawn {
@@ -46,9 +62,9 @@ struct sup_spawn {
 /* 0: *peer waits, as process contact.pid, to be let go or dropped. -1: nothing runs. */
 REL_MUST_USE int sup_peer_spawn(const struct sup_spawn *spawn, struct sup_peer **peer,
                                 struct rel_err *e);
-/* 0: the launcher runs, on_exit will be called once. -1: nothing runs, and the peer is freed. */
+/* 0: the launcher runs; `owner` is lent until on_exit. -1: nothing runs, and the peer is freed. */
 REL_MUST_USE int sup_peer_go(uv_loop_t *loop, struct sup_peer *peer,
-                             void (*on_exit)(struct sup_peer *), void *ctx, struct rel_err *e);
+                             const struct sup_peer_owner *owner, struct rel_err *e);
 /* It ends before it began, and is freed. */
 void sup_peer_drop(struct sup_peer *peer);
 
@@ -59,7 +75,8 @@ void sup_peer_listens(struct sup_peer *peer);
 void sup_peer_changed(struct sup_peer *peer, const char *dir, struct sup_release *release);
 
 /* SIGTERM to the VM, which is init:stop/0; or SIGKILL to its whole process group. One that never
- * served is killed at once: it has nothing to end in order, and a VM that boots loses a SIGTERM. */
+ * served is killed at once: it has nothing to end in order, and a VM that boots loses a SIGTERM.
+ * What it started ends with it (sup_peer_end.c). */
 void sup_peer_stop(struct sup_peer *peer);
 void sup_peer_kill(struct sup_peer *peer);
 

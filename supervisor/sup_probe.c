@@ -15,6 +15,7 @@
 #include "supervisor/sup_child.h"
 #include "supervisor/sup_curl.h"
 #include "supervisor/sup_env.h"
+#include "supervisor/sup_procs.h"
 #include "swap/swap_listen.h"
 
 enum { BODY_MAX = 1 << 16 };
@@ -191,14 +192,17 @@ static bool ends_in_time(pid_t pid, int64_t until_ms)
     return pidfd >= 0 && n > 0;
 }
 
-static int wait_for(pid_t pid, const struct sup_health *h, struct rel_err *e)
+static int wait_for(const struct sup_child *child, const struct sup_health *h, struct rel_err *e)
 {
-    bool late = !ends_in_time(pid, rel_mono_ms() + h->timeout_ms);
+    bool late = !ends_in_time(child->pid, rel_mono_ms() + h->timeout_ms);
     rel_autofree char *end = NULL;
     int status = 0;
 
-    kill(-pid, SIGKILL); /* it leads its group: what it left goes too */
-    if (!sup_child_reap(pid, true, &status))
+    if (late)
+        sup_tree_kill(child->pid, child->pid_start);
+    else
+        kill(-child->pid, SIGKILL); /* what it left in its group; it is not reaped yet */
+    if (!sup_child_reap(child->pid, true, &status))
         return rel_fail(e, REL_E_IO, errno, "wait for %s", h->command[0]);
     if (late)
         return rel_fail(e, REL_E_TIMEOUT, 0, "%s did not end in time", h->command[0]);
@@ -251,7 +255,7 @@ static int probe_exec(const struct sup_health *h, const struct sup_place *place,
     sup_user_fini(&user);
     if (rc < 0 || sup_child_go(&child, e) < 0)
         return -1;
-    return wait_for(child.pid, h, e);
+    return wait_for(&child, h, e);
 }
 
 /* Without any configuration: its node answers, and its application is started. */

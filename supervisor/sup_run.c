@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 #include "supervisor/sup_fetch.h"
 #include "supervisor/sup_home.h"
 #include "supervisor/sup_journal.h"
+#include "supervisor/sup_leftovers.h"
 #include "supervisor/sup_tidy.h"
 
 enum {
@@ -177,9 +179,22 @@ static void on_new_exit(struct sup *s, struct sup_peer *peer)
         sup_post(s, SWAP_CANDIDATE_EXITED);
 }
 
+/* sup_peer_owner */
+static uint64_t oldest_other(const struct sup_peer *peer)
+{
+    const struct sup *s = peer->owner->ctx;
+    const struct sup_peer *all[] = {s->active, s->candidate, s->old};
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        if (all[i] && all[i] != peer && !all[i]->gone && all[i]->contact.pid_start < oldest)
+            oldest = all[i]->contact.pid_start;
+    return oldest;
+}
+
 void sup_on_peer_exit(struct sup_peer *peer)
 {
-    struct sup *s = peer->ctx;
+    struct sup *s = peer->owner->ctx;
 
     if (peer == s->candidate) {
         sup_post(s, SWAP_CANDIDATE_EXITED);
@@ -365,11 +380,23 @@ static int first_settings(struct sup *s, struct rel_err *e)
  * them as well as an own child, so they are stopped and `current` boots anew. */
 static int end_leftovers(struct sup *s, struct rel_err *e)
 {
+    struct sup_user user = {0};
     struct sup_journal j;
+    bool known;
+    size_t n = 0;
+    int rc;
 
-    if (sup_journal_read(s->store.home, &j, e) < 0 ||
-        sup_journal_end_peers(&j, (int)s->config.shutdown_ms, e) < 0)
+    if (sup_journal_recover(s->store.home, &j, &known, e) < 0 ||
+        sup_user_find(s->config.user, NULL, &user, e) < 0)
         return -1;
+    if (!known)
+        sup_log(s, "the journal could not be read, it is kept as run/journal.broken");
+    rc = sup_leftovers_end(s->store.home, &j, known, user.uid, (int)s->config.shutdown_ms, &n, e);
+    sup_user_fini(&user);
+    if (rc < 0)
+        return -1;
+    if (n)
+        sup_log(s, "%zu processes of an earlier supervisor were ended", n);
     sup_tidy(s->store.home);
     s->generation = j.generation;
     return 0;
@@ -391,7 +418,9 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     struct sup_ask ask = {.what = "boot", .soak_ms = 0, .drain_ms = -1, .step_ms = -1};
     rel_autofree char *contact = NULL;
 
+    s.owner = (struct sup_peer_owner){sup_on_peer_exit, oldest_other, &s};
     sup_signals_ignore();
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* what peers start and leave comes to us */
     if (sup_store_open(options->home, &s.store, e) < 0)
         return -1;
     contact = rel_strf("%s/run/active.json", s.store.home);

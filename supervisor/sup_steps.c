@@ -10,6 +10,7 @@
 #include "base/rel_io.h"
 #include "supervisor/sup_env.h"
 #include "supervisor/sup_peer_files.h"
+#include "supervisor/sup_procs.h"
 
 enum { LINE_LEN = 4096 };
 
@@ -214,5 +215,5 @@ void sup_steps_kill(struct sup_steps *s, const char *why)
     if (!s->e.code)
         rel_fail(&s->e, REL_E_CHILD, 0, "before_boot: '%s' %s", name_of(s), why);
     if (s->running)
-        kill(-s->child.pid, SIGKILL);
+        sup_tree_kill(s->child.pid, s->child.pid_start);
 }

@@ -233,7 +233,7 @@ static int spawn_candidate(struct sup *s, struct rel_err *e)
         sup_peer_drop(rel_steal(&s->candidate));
         return -1;
     }
-    if (sup_peer_go(&s->loop, s->candidate, sup_on_peer_exit, s, e) < 0) {
+    if (sup_peer_go(&s->loop, s->candidate, &s->owner, e) < 0) {
         s->candidate = NULL;
         return -1;
     }

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/sup_leftovers.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/rel_clock.h"
+#include "supervisor/sup_procs.h"
+
+enum { LOOK_MS = 20, CHILD_MS = 1000, KILL_MS = 5000 };
+
+struct left {
+    const struct sup_journal *j;
+    bool known;
+    struct sup_family gentle, hard; /* gentle: VMs that served, and what they started */
+};
+
+static bool has_served(const struct left *l, int generation)
+{
+    for (size_t i = 0; i < l->j->peer_n; i++)
+        if (l->j->peers[i].generation == generation && l->j->peers[i].served)
+            return true;
+    return !l->known;
+}
+
+static bool is_ancestor(const struct sup_procs *procs, pid_t pid)
+{
+    for (const struct sup_proc *p = sup_procs_find(procs, getpid()); p;
+         p = p->parent > 0 ? sup_procs_find(procs, p->parent) : NULL)
+        if (p->pid == pid)
+            return true;
+    return false;
+}
+
+/* Those of the journal, by number and start time. */
+static void add_known(struct left *l, const struct sup_procs *procs)
+{
+    for (size_t i = 0; i < l->j->peer_n; i++) {
+        const struct sup_journal_peer *p = &l->j->peers[i];
+        const struct sup_proc *proc = sup_procs_find(procs, p->pid);
+
+        if (proc && proc->start == p->pid_start)
+            sup_family_add(p->served ? &l->gentle : &l->hard, proc);
+    }
+}
+
+static void add_of_home(struct left *l, const struct sup_procs *procs, const char *home, uid_t user)
+{
+    int generation;
+
+    for (size_t i = 0; i < procs->n; i++) {
+        const struct sup_proc *p = &procs->v[i];
+
+        if (!p->zombie && (p->uid == geteuid() || p->uid == user) &&
+            sup_proc_is_of_home(p->pid, home, &generation))
+            sup_family_add(has_served(l, generation) ? &l->gentle : &l->hard, p);
+    }
+}
+
+/* Whoever started us from within a peer goes on. */
+static void spare_ancestors(struct sup_family *f, const struct sup_procs *procs)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n; i++)
+        if (!is_ancestor(procs, f->v[i].pid))
+            f->v[n++] = f->v[i];
+    f->n = n;
+}
+
+static void find(struct left *l, const struct sup_procs *procs, const char *home, uid_t user)
+{
+    add_known(l, procs);
+    add_of_home(l, procs, home, user);
+    sup_family_grow(&l->gentle, procs);
+    sup_family_grow(&l->hard, procs);
+    spare_ancestors(&l->gentle, procs);
+    spare_ancestors(&l->hard, procs);
+}
+
+static bool ends_within(const struct sup_family *f, int64_t ms)
+{
+    int64_t until_ms = rel_mono_ms() + ms;
+
+    while (sup_family_signal(f, 0)) {
+        if (!rel_left_ms(until_ms))
+            return false;
+        usleep(LOOK_MS * 1000);
+    }
+    return true;
+}
+
+/* Of a journal that nobody could read nothing is known but that they run: all are asked. */
+static void ask_unknown(const struct left *l)
+{
+    if (!l->known)
+        sup_family_signal(&l->gentle, SIGTERM);
+}
+
+static int end_rest(struct left *l, struct rel_err *e)
+{
+    sup_family_signal(&l->gentle, SIGTERM);
+    if (ends_within(&l->gentle, CHILD_MS))
+        return 0;
+    sup_family_signal(&l->gentle, SIGKILL);
+    if (ends_within(&l->gentle, KILL_MS))
+        return 0;
+    return rel_fail(e, REL_E_STUCK, 0,
+                    "a process that an earlier supervisor left does not end even by SIGKILL");
+}
+
+/* A VM that served is asked alone, so that it ends its own children in order. What it leaves is
+ * looked for once more: it may have started some on the way out. */
+static int end(struct left *l, const char *home, uid_t user, int timeout_ms, struct rel_err *e)
+{
+    sup_autoprocs struct sup_procs procs = {0};
+
+    sup_family_signal(&l->hard, SIGKILL);
+    ask_unknown(l);
+    if (sup_journal_end_peers(l->j, timeout_ms, e) < 0)
+        return -1;
+    if (!l->known)
+        (void)ends_within(&l->gentle, timeout_ms);
+    if (sup_procs_read(&procs, e) < 0)
+        return -1;
+    find(l, &procs, home, user);
+    sup_family_signal(&l->hard, SIGKILL);
+    if (!ends_within(&l->hard, KILL_MS))
+        return rel_fail(e, REL_E_STUCK, 0,
+                        "a process that an earlier supervisor left does not end even by SIGKILL");
+    return end_rest(l, e);
+}
+
+int sup_leftovers_end(const char *home, const struct sup_journal *j, bool known, uid_t user,
+                      int timeout_ms, size_t *n, struct rel_err *e)
+{
+    struct left l = {.j = j, .known = known};
+    sup_autoprocs struct sup_procs procs = {0};
+    int rc;
+
+    if (sup_procs_read(&procs, e) < 0)
+        return -1;
+    find(&l, &procs, home, user);
+    *n = sup_family_signal(&l.gentle, 0) + sup_family_signal(&l.hard, 0);
+    rc = end(&l, home, user, timeout_ms, e);
+    sup_family_fini(&l.gentle);
+    sup_family_fini(&l.hard);
+    return rc;
+}

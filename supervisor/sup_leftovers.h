@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a relsup of this home left behind when it was killed. Those that the journal knows, and all
+ * others that were started for a peer of this home (RELSUP_HOME with RELSUP_GENERATION in their
+ * environment), and what those started. Blocking; whoever holds the home's lock. */
+#ifndef SUP_LEFTOVERS_H
+#define SUP_LEFTOVERS_H
+
+#include "supervisor/sup_journal.h"
+
+/* Ends them: what never served at once by SIGKILL, a peer that served by SIGTERM, and by SIGKILL
+ * after timeout_ms, and then its children. Left alone are this process and those that started it,
+ * and processes of other users than ours and `user`. `known` is false where there was no journal to
+ * be read: then every one may have served. *n says how many there were.
+ * 0: none of them runs. REL_E_STUCK: one does not end even by SIGKILL. */
+REL_MUST_USE int sup_leftovers_end(const char *home, const struct sup_journal *j, bool known,
+                                   uid_t user, int timeout_ms, size_t *n, struct rel_err *e);
+
+#endif

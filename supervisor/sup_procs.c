@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/sup_procs.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/rel_io.h"
+
+enum { STAT_MAX = 4096, ENVIRON_MAX = 16 << 20 };
+
+/* proc(5): "pid (comm) state ppid pgrp session ..."; comm may hold anything, so the fields are
+ * counted from the last ')'. */
+static bool parse_stat(const char *text, struct sup_proc *p)
+{
+    const char *at = strrchr(text, ')');
+    int parent, session;
+    char state;
+
+    if (!at || sscanf(at, ") %c %d %*d %d", &state, &parent, &session) != 3)
+        return false;
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (!at)
+        return false;
+    p->parent = parent;
+    p->session = session;
+    p->zombie = state == 'Z' || state == 'X';
+    p->start = strtoull(at, NULL, 10);
+    return true;
+}
+
+static bool read_proc(pid_t pid, struct sup_proc *p)
+{
+    char path[64], text[STAT_MAX];
+    rel_autoclose int fd = -1;
+    struct stat st;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0 || (n = read(fd, text, sizeof(text) - 1)) <= 0)
+        return false;
+    text[n] = '\0';
+    *p = (struct sup_proc){.pid = pid, .uid = st.st_uid};
+    return parse_stat(text, p);
+}
+
+int sup_procs_read(struct sup_procs *procs, struct rel_err *e)
+{
+    rel_autoclosedir DIR *d = opendir("/proc");
+    struct sup_procs read = {0};
+    size_t cap = 0;
+
+    if (!d)
+        return rel_fail(e, REL_E_IO, errno, "read /proc");
+    for (struct dirent *f = readdir(d); f; f = readdir(d)) {
+        if (!isdigit((unsigned char)*f->d_name))
+            continue;
+        if (read.n == cap) {
+            cap = cap ? 2 * cap : 256;
+            read.v = rel_xrealloc(read.v, cap, sizeof(*read.v));
+        }
+        if (read_proc((pid_t)atoi(f->d_name), &read.v[read.n]))
+            read.n++;
+    }
+    *procs = read;
+    return 0;
+}
+
+void sup_procs_fini(struct sup_procs *procs)
+{
+    free(procs->v);
+    *procs = (struct sup_procs){0};
+}
+
+const struct sup_proc *sup_procs_find(const struct sup_procs *procs, pid_t pid)
+{
+    for (size_t i = 0; i < procs->n; i++)
+        if (procs->v[i].pid == pid)
+            return &procs->v[i];
+    return NULL;
+}
+
+/* The value of a variable; NULL. */
+static const char *value_of(const char *text, size_t len, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *p = text; p < text + len; p += strlen(p) + 1)
+        if (!strncmp(p, name, n) && p[n] == '=')
+            return p + n + 1;
+    return NULL;
+}
+
+bool sup_proc_is_of_home(pid_t pid, const char *home, int *generation)
+{
+    rel_autofree char *path = rel_strf("/proc/%d/environ", (int)pid), *text = NULL;
+    const char *of_home, *number;
+    struct rel_err ignored = {0};
+    size_t len;
+
+    if (rel_read_file(AT_FDCWD, path, ENVIRON_MAX, &text, &len, &ignored) < 0)
+        return false;
+    of_home = value_of(text, len, "RELSUP_HOME");
+    number = value_of(text, len, "RELSUP_GENERATION");
+    if (!of_home || !number || strcmp(of_home, home) != 0)
+        return false;
+    *generation = atoi(number);
+    return *generation > 0;
+}
+
+void sup_family_fini(struct sup_family *family)
+{
+    free(family->v);
+    *family = (struct sup_family){0};
+}
+
+bool sup_family_has(const struct sup_family *family, pid_t pid)
+{
+    for (size_t i = 0; i < family->n; i++)
+        if (family->v[i].pid == pid)
+            return true;
+    return false;
+}
+
+void sup_family_add(struct sup_family *family, const struct sup_proc *proc)
+{
+    if (sup_family_has(family, proc->pid))
+        return;
+    family->v = rel_xrealloc(family->v, family->n + 1, sizeof(*family->v));
+    family->v[family->n++] = *proc;
+}
+
+/* By its number, unless another process has got that since. */
+static bool has_parent(const struct sup_family *family, const struct sup_procs *procs, pid_t pid)
+{
+    const struct sup_proc *now;
+
+    for (size_t i = 0; i < family->n; i++)
+        if (family->v[i].pid == pid) {
+            now = sup_procs_find(procs, pid);
+            return !now || now->start == family->v[i].start;
+        }
+    return false;
+}
+
+/* A number that leads a session is not given to another process while the session lasts. */
+void sup_family_grow(struct sup_family *family, const struct sup_procs *procs)
+{
+    size_t before;
+
+    do {
+        before = family->n;
+        for (size_t i = 0; i < procs->n; i++) {
+            const struct sup_proc *p = &procs->v[i];
+
+            if (p->pid > 1 && p->pid != getpid() && !p->zombie &&
+                (has_parent(family, procs, p->parent) || sup_family_has(family, p->session)))
+                sup_family_add(family, p);
+        }
+    } while (family->n > before);
+}
+
+static bool runs(const struct sup_proc *proc)
+{
+    struct sup_proc now;
+
+    return read_proc(proc->pid, &now) && now.start == proc->start && !now.zombie;
+}
+
+size_t sup_family_signal(const struct sup_family *family, int signal)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < family->n; i++) {
+        const struct sup_proc *p = &family->v[i];
+        /* asked who it is after it is held, so the number cannot change hands in between */
+        rel_autoclose int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+
+        if (!runs(p))
+            continue;
+        n++;
+        if (signal && fd >= 0)
+            syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
+        else if (signal && errno == ENOSYS)
+            kill(p->pid, signal);
+    }
+    return n;
+}
+
+void sup_tree_kill(pid_t pid, uint64_t start)
+{
+    const struct sup_proc root = {.pid = pid, .start = start};
+    sup_autofamily struct sup_family family = {0};
+    sup_autoprocs struct sup_procs procs = {0};
+    struct rel_err e = {0};
+
+    if (sup_procs_read(&procs, &e) == 0) {
+        sup_family_add(&family, &root);
+        sup_family_grow(&family, &procs);
+    }
+    kill(-pid, SIGKILL);
+    sup_family_signal(&family, SIGKILL);
+}
