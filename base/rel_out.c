@@ -44,22 +44,59 @@ static bool is_harmless(uint32_t c)
            (c < 0x2066 || c > 0x2069);
 }
 
+/* One character, or one byte of what is none; what may stand as it is does. */
+static size_t escape_one(struct rel_buf *b, const char *text)
+{
+    uint32_t code = 0;
+    size_t n = decode((const unsigned char *)text, &code);
+
+    if (n && is_harmless(code))
+        rel_buf_add(b, text, n);
+    else
+        for (size_t i = 0; i < (n ? n : 1); i++)
+            rel_buf_addf(b, "\\x%02x", (unsigned char)text[i]);
+    return n ? n : 1;
+}
+
 char *rel_escape(const char *text)
 {
     rel_autobuf struct rel_buf b = {0};
 
     while (*text) {
-        uint32_t code = 0;
-        size_t n = decode((const unsigned char *)text, &code);
-
-        if (n && is_harmless(code))
-            rel_buf_add(&b, text, n);
-        else if (*text == '\n' || *text == '\t')
-            rel_buf_adds(&b, *text == '\n' ? "\\n" : "    ");
+        if (*text == '\n' || *text == '\t')
+            rel_buf_adds(&b, *text++ == '\n' ? "\\n" : "    ");
         else
-            for (size_t i = 0; i < (n ? n : 1); i++)
-                rel_buf_addf(&b, "\\x%02x", (unsigned char)text[i]);
-        text += n ? n : 1;
+            text += escape_one(&b, text);
+    }
+    return rel_buf_take(&b);
+}
+
+/* "\033[1;31m" and the like (ECMA-48, SGR), the only sequence that does nothing but colour. */
+static size_t colour_at(const char *text, const char *end)
+{
+    size_t n;
+
+    if (end - text < 3 || text[0] != '\033' || text[1] != '[')
+        return 0;
+    n = 2 + strspn(text + 2, "0123456789;:");
+    return text + n < end && text[n] == 'm' ? n + 1 : 0;
+}
+
+char *rel_escape_log(const char *line, size_t len)
+{
+    rel_autobuf struct rel_buf b = {0};
+    const char *end = line + len;
+
+    while (line < end) {
+        size_t n = colour_at(line, end);
+
+        if (!n && *line == '\t')
+            n = 1;
+        if (n)
+            rel_buf_add(&b, line, n);
+        else
+            n = escape_one(&b, line);
+        line += n;
     }
     return rel_buf_take(&b);
 }

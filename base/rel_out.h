@@ -38,6 +38,9 @@ struct rel_out {
 
 /* A copy of `text` in which what is no printable UTF-8 is written as \n or \x1b. */
 char *rel_escape(const char *text);
+/* The same of a line of a program's log for a terminal: its colours and tabs stay. It may hold
+ * NULs; one must follow it. */
+char *rel_escape_log(const char *line, size_t len);
 /* `s` as a JSON string; escaped where it is no UTF-8 (a file name, a log line), because jansson
  * would drop all that holds it. */
 json_t *rel_json_text(const char *s);

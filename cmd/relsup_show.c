@@ -8,6 +8,8 @@
 #include "cmd/relsup.h"
 #include "supervisor/sup_run.h"
 
+enum { LINE_MAX_SHOWN = 1 << 16 }; /* of a line that does not end */
+
 extern const struct cmd_verb relsup_status, relsup_history, relsup_releases, relsup_logs;
 
 static const struct cmd_option home_options[] = {RELSUP_HOME_OPTIONS, {0}};
@@ -18,6 +20,21 @@ static const struct cmd_option logs_options[] = {
     {0},
 };
 
+/* Any text may come from a release or from what runs in it. */
+static void add_escaped(struct rel_buf *b, const char *text)
+{
+    rel_autofree char *shown = rel_escape(text);
+
+    rel_buf_adds(b, shown);
+}
+
+static void add_line(struct rel_buf *b, const char *key, const char *text)
+{
+    rel_buf_addf(b, "%-15s ", key);
+    add_escaped(b, text);
+    rel_buf_adds(b, "\n");
+}
+
 /* "key: value" a line, in the order given. */
 static void render(struct rel_buf *b, const json_t *o, const char *const *keys)
 {
@@ -25,7 +42,7 @@ static void render(struct rel_buf *b, const json_t *o, const char *const *keys)
         const json_t *v = json_object_get(o, *keys);
 
         if (json_is_string(v))
-            rel_buf_addf(b, "%-15s %s\n", *keys, json_string_value(v));
+            add_line(b, *keys, json_string_value(v));
         else if (json_is_integer(v))
             rel_buf_addf(b, "%-15s %lld\n", *keys, (long long)json_integer_value(v));
     }
@@ -42,7 +59,7 @@ static void render_swap(struct rel_buf *b, const json_t *status)
     if (left)
         rel_buf_addf(b, "%-15s %.1f s\n", "at most", (double)json_integer_value(left) / 1000);
     if (steering && strcmp(steering, "on") != 0)
-        rel_buf_addf(b, "%-15s %s\n", "steering", steering);
+        add_line(b, "steering", steering);
 }
 
 /* "0.1.0 > 0.2.0": booted as the first, changed in place since. */
@@ -56,8 +73,10 @@ static void render_chain(struct rel_buf *b, const json_t *status)
     if (!chain)
         return;
     rel_buf_addf(b, "%-15s", "in place");
-    json_array_foreach (chain, i, one)
-        rel_buf_addf(b, "%s%s", i ? " > " : " ", json_string_value(one));
+    json_array_foreach (chain, i, one) {
+        rel_buf_adds(b, i ? " > " : " ");
+        add_escaped(b, json_string_value(one));
+    }
     rel_buf_adds(b, "\n");
 }
 
@@ -93,10 +112,15 @@ static int history(struct cmd_ctx *ctx, struct rel_err *e)
 
     if (relsup_home(ctx, &home, e) < 0 || sup_history(home, &list, e) < 0)
         return -1;
-    json_array_foreach (list, i, one)
-        rel_buf_addf(&b, "%s  %-8s %-8s %s -> %s  %s\n", text_of(one, "at"), text_of(one, "what"),
+    json_array_foreach (list, i, one) {
+        rel_autofree char *line =
+            rel_strf("%s  %-8s %-8s %s -> %s  %s", text_of(one, "at"), text_of(one, "what"),
                      text_of(one, "outcome"), text_of(one, "from"), text_of(one, "to"),
                      json_object_get(one, "reason") ? text_of(one, "reason") : "");
+
+        add_escaped(&b, line);
+        rel_buf_adds(&b, "\n");
+    }
     result = json_pack("{s:O}", "history", list);
     return rel_out_result(&ctx->out, result, b.p, e);
 }
@@ -111,9 +135,14 @@ static int releases(struct cmd_ctx *ctx, struct rel_err *e)
 
     if (relsup_home(ctx, &home, e) < 0 || sup_releases(home, &list, e) < 0)
         return -1;
-    json_array_foreach (list, i, one)
-        rel_buf_addf(&b, "%s %-20s %s\n", json_is_true(json_object_get(one, "current")) ? "*" : " ",
+    json_array_foreach (list, i, one) {
+        rel_autofree char *line =
+            rel_strf("%s %-20s %s", json_is_true(json_object_get(one, "current")) ? "*" : " ",
                      text_of(one, "release"), text_of(one, "since"));
+
+        add_escaped(&b, line);
+        rel_buf_adds(&b, "\n");
+    }
     result = json_pack("{s:O}", "releases", list);
     return rel_out_result(&ctx->out, result, b.p, e);
 }
@@ -132,21 +161,54 @@ static int seek_lines(int fd, long n, struct rel_err *e)
     return lseek(fd, at, SEEK_SET) < 0 ? rel_fail(e, REL_E_IO, errno, "read the log") : 0;
 }
 
-static int copy_out(int fd, struct rel_err *e)
+/* Whole lines, escaped: a terminal obeys what the application logs of strangers' requests. */
+static int copy_lines(struct rel_buf *left, bool all, struct rel_err *e)
 {
+    size_t at = 0;
+
+    while (at < left->len) {
+        const char *line = left->p + at, *end = memchr(line, '\n', left->len - at);
+        size_t n = end ? (size_t)(end - line) : left->len - at;
+        rel_autofree char *shown = end || all ? rel_escape_log(line, n) : NULL;
+
+        if (!shown)
+            break;
+        if (rel_write_all(STDOUT_FILENO, shown, strlen(shown), e) < 0 ||
+            (end && rel_write_all(STDOUT_FILENO, "\n", 1, e) < 0))
+            return -1;
+        at += n + (end ? 1 : 0);
+    }
+    if (!at)
+        return 0;
+    left->len -= at;
+    memmove(left->p, left->p + at, left->len + 1);
+    return 0;
+}
+
+/* What there is by now: as it is, or for a terminal. `all`: what is behind the last line end too.
+ */
+static int copy_out(int fd, struct rel_buf *left, bool all, struct rel_err *e)
+{
+    bool tty = isatty(STDOUT_FILENO);
     char chunk[8192];
     ssize_t n;
 
-    while ((n = read(fd, chunk, sizeof(chunk))) > 0)
-        if (rel_write_all(STDOUT_FILENO, chunk, (size_t)n, e) < 0)
+    while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
+        if (!tty && rel_write_all(STDOUT_FILENO, chunk, (size_t)n, e) < 0)
             return -1;
-    return 0;
+        if (tty)
+            rel_buf_add(left, chunk, (size_t)n);
+        if (tty && copy_lines(left, left->len > LINE_MAX_SHOWN, e) < 0)
+            return -1;
+    }
+    return tty ? copy_lines(left, all, e) : 0;
 }
 
 static int logs(struct cmd_ctx *ctx, struct rel_err *e)
 {
     const char *lines = cmd_get(ctx, "lines");
     rel_autofree char *home = NULL, *path = NULL;
+    rel_autobuf struct rel_buf left = {0};
     rel_autoclose int fd = -1;
     char *end = NULL;
     long n = lines ? strtol(lines, &end, 10) : 20;
@@ -158,14 +220,14 @@ static int logs(struct cmd_ctx *ctx, struct rel_err *e)
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return rel_fail(e, REL_E_IO, errno, "open %s", path);
-    if (seek_lines(fd, n, e) < 0 || copy_out(fd, e) < 0)
+    if (seek_lines(fd, n, e) < 0 || copy_out(fd, &left, !cmd_has(ctx, "follow"), e) < 0)
         return -1;
     while (cmd_has(ctx, "follow")) {
         rel_autofree char *now = NULL;
         struct rel_err none = {0};
 
         usleep(200000);
-        if (copy_out(fd, e) < 0)
+        if (copy_out(fd, &left, false, e) < 0)
             return -1;
         if (sup_log_path(home, &now, &none) == 0 && strcmp(now, path) != 0) {
             int next = open(now, O_RDONLY | O_CLOEXEC); /* the next peer's */

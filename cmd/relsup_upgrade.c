@@ -96,16 +96,30 @@ static int put_swap_options(const struct cmd_ctx *ctx, json_t *args, struct rel_
     return put_shares(ctx, args, e);
 }
 
-static char *held_text(const json_t *result)
+/* Text of the release, and of the node that runs it; NULL: there is none. */
+static char *shown_value(const json_t *result, const char *key)
+{
+    const char *text = json_string_value(json_object_get(result, key));
+
+    return text ? rel_escape(text) : NULL;
+}
+
+static void add_line(struct rel_buf *b, const json_t *line)
+{
+    rel_autofree char *shown = rel_escape(json_string_value(line));
+
+    rel_buf_addf(b, "  %s\n", shown);
+}
+
+static char *held_text(const char *release, const json_t *result)
 {
     rel_autobuf struct rel_buf b = {0};
     size_t i;
     json_t *line;
 
-    rel_buf_addf(&b, "%s waits and gets no connection. Look at it:\n",
-                 json_string_value(json_object_get(result, "release")));
+    rel_buf_addf(&b, "%s waits and gets no connection. Look at it:\n", release);
     json_array_foreach (json_object_get(result, "preview"), i, line)
-        rel_buf_addf(&b, "  %s\n", json_string_value(line));
+        add_line(&b, line);
     rel_buf_adds(&b, "Then 'relsup cutover', or 'relsup abort'.\n");
     return rel_buf_take(&b);
 }
@@ -120,14 +134,14 @@ static void add_plan(struct rel_buf *b, const json_t *plan)
     json_object_foreach ((json_t *)plan, section, lines) {
         rel_buf_addf(b, "%s\n", section);
         json_array_foreach (lines, i, line)
-            rel_buf_addf(b, "  %s\n", json_string_value(line));
+            add_line(b, line);
     }
 }
 
 static char *checked_text(const char *app, const char *previous, const char *release,
                           const json_t *result)
 {
-    const char *why_not = json_string_value(json_object_get(result, "why_not_hot"));
+    rel_autofree char *why_not = shown_value(result, "why_not_hot");
     rel_autobuf struct rel_buf b = {0};
 
     add_plan(&b, json_object_get(result, "plan"));
@@ -152,12 +166,12 @@ static char *hot_text(const char *app, const char *previous, const char *release
 
 char *relsup_changed_text(const json_t *args, const json_t *result)
 {
-    const char *app = json_string_value(json_object_get(result, "app"));
-    const char *release = json_string_value(json_object_get(result, "release"));
-    const char *previous = json_string_value(json_object_get(result, "previous"));
+    rel_autofree char *app = shown_value(result, "app");
+    rel_autofree char *release = shown_value(result, "release");
+    rel_autofree char *previous = shown_value(result, "previous");
 
     if (json_is_true(json_object_get(result, "held")))
-        return held_text(result);
+        return held_text(release, result);
     if (json_is_true(json_object_get(args, "dry_run")))
         return checked_text(app, previous, release, result);
     if (!app) /* it was told to stop meanwhile, or has crashed already */

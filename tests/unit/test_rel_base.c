@@ -229,10 +229,22 @@ static void nothing_that_is_shown_moves_the_cursor(void **state)
     }
 }
 
+static void a_log_line_keeps_its_colours_only(void **state)
+{
+    static const char raw[] =
+        "\033[1;31mred\033[0m\t\033[2J\033]0;t\a\033[3\r a\0b \xc3\xa9 \xff\033[";
+    rel_autofree char *shown = rel_escape_log(raw, sizeof(raw) - 1);
+
+    (void)state;
+    assert_string_equal(shown, "\033[1;31mred\033[0m\t\\x1b[2J\\x1b]0;t\\x07\\x1b[3\\x0d a\\x00b "
+                               "\xc3\xa9 \\xff\\x1b[");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_error_keeps_its_cause),
+        cmocka_unit_test(a_log_line_keeps_its_colours_only),
         cmocka_unit_test(every_code_has_a_name_of_its_own),
         cmocka_unit_test_setup_teardown(a_file_is_replaced_whole_or_not_at_all, make_dir,
                                         remove_dir),
