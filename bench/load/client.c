@@ -173,11 +173,17 @@ static void on_event(struct load *l, struct conn *c)
     sys ? conn_error(l, c, sys) : conn_send(l, c);
 }
 
+/* By turns, so that with --keepalive all connections are equally busy. */
 static struct conn *find_conn(struct load *l, enum state state)
 {
-    for (size_t i = 0; i < l->conn_n; i++)
-        if (l->conns[i].state == state)
-            return &l->conns[i];
+    for (size_t i = 0; i < l->conn_n; i++) {
+        struct conn *c = &l->conns[(l->turn + i) % l->conn_n];
+
+        if (c->state != state)
+            continue;
+        l->turn = (size_t)(c - l->conns + 1) % l->conn_n;
+        return c;
+    }
     return NULL;
 }
 

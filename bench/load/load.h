@@ -63,6 +63,7 @@ struct load {
     int ep, signal_fd;
     struct conn *conns;
     size_t conn_n; /* usable slots */
+    size_t turn;   /* where the next one is looked for */
     char request[1024];
     size_t request_len;
     int64_t start_ns, last_ok_ns, gap_ns, took_ns;
