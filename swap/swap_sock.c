@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/kcmp.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,7 +87,8 @@ int swap_sock_hold(pid_t pid, const struct swap_listener *listener, const struct
     return 0;
 }
 
-bool swap_sock_is_open(const struct swap_sock *sock, pid_t pid)
+/* Where kcmp(2) is not permitted, or not built in. */
+static bool link_says_open(const struct swap_sock *sock, pid_t pid)
 {
     rel_autofree char *path = rel_strf("/proc/%d/fd/%d", (int)pid, sock->vm_fd);
     rel_autofree char *wanted = rel_strf("socket:[%llu]", (unsigned long long)sock->inode);
@@ -97,6 +99,15 @@ bool swap_sock_is_open(const struct swap_sock *sock, pid_t pid)
         return errno != ENOENT;
     target[n] = '\0';
     return !strcmp(target, wanted);
+}
+
+bool swap_sock_is_open(const struct swap_sock *sock, pid_t pid)
+{
+    long order = syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, sock->fd, sock->vm_fd);
+
+    if (order < 0 && errno != EBADF && errno != ESRCH)
+        return link_says_open(sock, pid);
+    return order == 0;
 }
 
 /* Of a listening socket tcpi_unacked is the queue and tcpi_sacked its limit (tcp_get_info()). */

@@ -3,7 +3,7 @@
  * peer), by which the parent sees and steers what the kernel gives to it. Any thread; no state.
  *
  * A copy keeps the socket in its group even when the peer has closed its own, or is gone: then it
- * is a black hole, so whoever holds one asks swap_sock_is_open again and again (two microseconds).
+ * is a black hole, so whoever holds one asks swap_sock_is_open again and again (a microsecond).
  */
 #ifndef SWAP_SOCK_H
 #define SWAP_SOCK_H

@@ -312,7 +312,7 @@ bool swap_traffic_watch(struct swap_traffic *t, const struct swap_process who[SW
     for (int side = 0; side < SWAP_SIDE_COUNT; side++)
         if (who[side].pid)
             closed += find_closed(t, (enum swap_side)side, who[side].pid);
-    if (any_closed(t) || (thorough && swap_traffic_check(t, &e) < 0))
+    if ((any_closed(t) || thorough) && swap_traffic_check(t, &e) < 0)
         news = join_news(t, who);
     if (!closed && !news)
         return false;

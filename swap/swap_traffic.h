@@ -70,10 +70,10 @@ void swap_traffic_leave(struct swap_traffic *t, enum swap_side side, size_t *los
  * proved: clients are made to try again (their SYNs are dropped) rather than wait in its queue. */
 void swap_traffic_block(struct swap_traffic *t, enum swap_side side);
 
-/* Looks whether a peer closed a socket that we hold or, if
- * `thorough`, opened one that we do not hold (a dump of the listeners). Then the new ones are held,
- * and what was closed leaves as soon as its peer has another one in the group; until then it is
- * blocked. True: something changed, for the log. */
+/* Looks whether a peer closed a socket that we hold (a microsecond each) or, if `thorough` or while
+ * one is closed, opened one that we do not hold (a dump of the listeners of its port). Then the new
+ * ones are held, and what was closed leaves as soon as its peer has another one in the group; until
+ * then it is blocked. True: something changed, for the log. */
 bool swap_traffic_watch(struct swap_traffic *t, const struct swap_process who[SWAP_SIDE_COUNT],
                         bool thorough);
 

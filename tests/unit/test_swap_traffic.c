@@ -72,6 +72,9 @@ static void serve(int family, int port, int n, char letter, int in, int out)
         if (order == 'r') {
             close(p[1].fd);
             p[1].fd = listen_on(family, port);
+        } else if (order == 'c') {
+            close(p[1].fd);
+            p[1].fd = -1;
         }
         deaf = order == 'd';
         (void)!write(out, "+", 1);
@@ -316,6 +319,44 @@ static void a_reopened_listener_is_followed(void **state)
     end(&new);
 }
 
+/* Calls of read(2) by this process so far (proc(5)). */
+static long reads(void)
+{
+    FILE *f = fopen("/proc/self/io", "re");
+    char line[100];
+    long n = -1;
+
+    assert_non_null(f);
+    while (n < 0 && fgets(line, sizeof(line), f))
+        if (!strncmp(line, "syscr: ", 7))
+            n = strtol(line + 7, NULL, 10);
+    fclose(f);
+    return n;
+}
+
+/* It is watched many times a second, for as long as the swap goes on: without reading in /proc. */
+static void watching_a_closed_listener_is_cheap(void **state)
+{
+    struct swap_traffic *t = swap_traffic_new(preview, NULL);
+    struct rel_err e = {0};
+    int port = free_port(AF_INET);
+    struct peer old = start(AF_INET, port, 1, 'o');
+    struct swap_process who[SWAP_SIDE_COUNT] = {{.pid = old.pid}};
+    long before;
+
+    (void)state;
+    assert_int_equal(swap_traffic_join(t, SWAP_OLD_SIDE, old.pid, 0, &e), 0);
+    assert_int_equal(swap_traffic_route(t, 0, &e), 0);
+    order(&old, 'c');
+    assert_true(swap_traffic_watch(t, who, false));
+    before = reads();
+    for (int i = 0; i < 100; i++)
+        assert_false(swap_traffic_watch(t, who, false));
+    assert_in_range(reads() - before, 0, 10);
+    swap_traffic_free(t);
+    end(&old);
+}
+
 static void a_stranger_in_the_group_is_seen(void **state)
 {
     struct swap_traffic *t = swap_traffic_new(preview, NULL);
@@ -394,6 +435,7 @@ int main(void)
         cmocka_unit_test(the_way_back_leaves_the_old_peer_alone),
         cmocka_unit_test(a_share_goes_to_the_new_peer),
         cmocka_unit_test(a_reopened_listener_is_followed),
+        cmocka_unit_test(watching_a_closed_listener_is_cheap),
         cmocka_unit_test(a_stranger_in_the_group_is_seen),
         cmocka_unit_test(a_deaf_candidate_is_not_verified),
         cmocka_unit_test(what_is_left_is_counted),
