@@ -35,9 +35,13 @@ REL_MUST_USE int pkg_archive_rewrite(const char *path, const char *output,
  * there, and the file is not what it was made from. */
 REL_MUST_USE int pkg_archive_check_digest(const char *path, bool *present, struct rel_err *e);
 
+struct pkg_manifest;
+
 struct pkg_unpack_limits {
     uint64_t bytes; /* unpacked, in all */
-    uint64_t files;
+    uint64_t files; /* whose names have no more than 64 MiB, in all */
+    /* Nothing else is unpacked, and of each file no more than it says; NULL: anything. */
+    const struct pkg_manifest *only;
 };
 extern const struct pkg_unpack_limits pkg_unpack_limits_default;
 

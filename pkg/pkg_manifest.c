@@ -314,3 +314,24 @@ int pkg_manifest_check(const struct pkg_manifest *m, const struct pkg_survey *s,
         j++;
     }
 }
+
+static int by_path(const void *path, const void *file)
+{
+    return strcmp(path, ((const struct pkg_manifest_file *)file)->path);
+}
+
+int pkg_manifest_admit(const struct pkg_manifest *m, const char *path, uint64_t size,
+                       struct rel_err *e)
+{
+    const struct pkg_manifest_file *f =
+        m->file_n ? bsearch(path, m->files, m->file_n, sizeof(*m->files), by_path) : NULL;
+
+    if (is_own(path, m->vsn))
+        return 0;
+    if (!f)
+        return differs(path, "is in the release and not in the manifest", e);
+    if (size > (f->kind == PKG_FILE_REGULAR ? f->size : 0))
+        return rel_fail(e, REL_E_INPUT, 0, "%s has %" PRIu64 " bytes, the manifest says %" PRIu64,
+                        path, size, f->size);
+    return 0;
+}

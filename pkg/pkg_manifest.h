@@ -59,6 +59,11 @@ void pkg_manifest_fini(struct pkg_manifest *m);
 REL_MUST_USE int pkg_manifest_check(const struct pkg_manifest *m, const struct pkg_survey *s,
                                     bool more_is_fine, struct rel_err *e);
 
+/* REL_E_INPUT: a file of that path, with so much content, is not of the release that the manifest
+ * describes. */
+REL_MUST_USE int pkg_manifest_admit(const struct pkg_manifest *m, const char *path, uint64_t size,
+                                    struct rel_err *e);
+
 /* The name and version that `machine` stands for: "x86_64-linux-gnu" from the VM of the release, or
  * from any native code in it. NULL: it has none. Appends to `out`. */
 bool pkg_manifest_machine(const struct pkg_survey *s, struct rel_buf *out);

@@ -18,6 +18,8 @@ enum {
     BATCH_FILES = 256, /* of a tarball, looked at together */
     BATCH_BYTES = 32 << 20,
     HARD_LINKS_MAX = 8,
+    SMALL = 1 << 20, /* held, so that all cores have something to do */
+    TEXTS_MAX = 96 << 20,
     HELD_MAX = 512 << 20 /* a program larger than this is not looked into */
 };
 
@@ -67,7 +69,7 @@ struct entries_job {
 
 /* A large file is read block by block; only of a program more than its first bytes is of interest,
  * and that is mapped. */
-static int look_at_source(struct pkg_file *f, const char *source, struct rel_err *e)
+static int look_at_source(struct pkg_file *f, const char *source, bool plain, struct rel_err *e)
 {
     rel_autoclose int fd = open(source, O_RDONLY | O_CLOEXEC);
     rel_autofree char *block = rel_xmalloc(READ_BLOCK);
@@ -79,7 +81,7 @@ static int look_at_source(struct pkg_file *f, const char *source, struct rel_err
     if (fd < 0)
         return rel_fail(e, REL_E_INPUT, errno, "read %s", source);
     while ((n = read(fd, block, READ_BLOCK)) > 0) {
-        program |= !f->size && pkg_elf_is(block, (size_t)n);
+        program |= !plain && !f->size && pkg_elf_is(block, (size_t)n);
         pkg_digest_add(&d, block, (size_t)n);
         f->size += (uint64_t)n;
     }
@@ -118,7 +120,7 @@ static int look_at_entry(void *ctx, size_t i, struct rel_err *e)
         return 0;
     }
     if (entry->kind == PKG_ENTRY_FILE && !pkg_survey_wants(f->path)) {
-        if (look_at_source(f, entry->source, e) < 0)
+        if (look_at_source(f, entry->source, job->s->plain, e) < 0)
             return -1;
     } else {
         if (pkg_entry_content(entry, &data, &len, e) < 0) {
@@ -135,12 +137,13 @@ static int look_at_entry(void *ctx, size_t i, struct rel_err *e)
     return 0;
 }
 
-int pkg_survey_entries(struct pkg_entries *es, const struct rel_progress *p, struct pkg_survey *s,
-                       struct rel_err *e)
+static int survey_entries(struct pkg_entries *es, bool plain, const struct rel_progress *p,
+                          struct pkg_survey *s, struct rel_err *e)
 {
     pkg_autosurvey struct pkg_survey made = {.v = rel_xcalloc(es->n + 1, sizeof(*made.v)),
                                              .n = es->n,
-                                             .origin = rel_xstrdup("the release")};
+                                             .origin = rel_xstrdup("the release"),
+                                             .plain = plain};
     struct entries_job job = {.es = es, .s = &made, .progress = p};
 
     rel_progress_step(p, "read", NULL);
@@ -151,12 +154,18 @@ int pkg_survey_entries(struct pkg_entries *es, const struct rel_progress *p, str
     return 0;
 }
 
+int pkg_survey_entries(struct pkg_entries *es, const struct rel_progress *p, struct pkg_survey *s,
+                       struct rel_err *e)
+{
+    return survey_entries(es, false, p, s, e);
+}
+
 /* What was read of a tarball and waits to be looked at. */
 struct batch {
     struct pkg_survey *s;
     size_t at[BATCH_FILES]; /* indices in s->v, of those whose content is held */
     struct rel_buf data[BATCH_FILES];
-    size_t n, bytes;
+    size_t n, bytes, text_bytes; /* text_bytes: of all batches */
 };
 
 static void batch_fini(struct batch *b)
@@ -185,39 +194,60 @@ static int look_at_batch(struct batch *b, struct rel_err *e)
     return pkg_parallel(n, look_at_held, b, e);
 }
 
-/* The content of a file too large to be held. */
-static int digest_data(struct pkg_tar_reader *r, struct pkg_file *f, struct rel_err *e)
+/* Of `p` on, which is lent by the reader: the content of a file that is not held. */
+static int digest_data(struct pkg_tar_reader *r, struct pkg_file *f, const void *p, size_t n,
+                       struct rel_err *e)
 {
     pkg_autodigest struct pkg_digest d;
-    const void *p;
-    size_t n = 1;
 
     pkg_digest_init(&d);
     while (n) {
+        pkg_digest_add(&d, p, n);
         if (pkg_tar_data(r, &p, &n, e) < 0)
             return -1;
-        pkg_digest_add(&d, p, n);
     }
     pkg_digest_take(&d, f->sha256);
     return 0;
 }
 
-static int hold_data(struct pkg_tar_reader *r, struct batch *b, size_t at, struct rel_err *e)
+static int hold_data(struct pkg_tar_reader *r, struct batch *b, const void *p, size_t n,
+                     struct rel_err *e)
 {
     struct rel_buf *data = &b->data[b->n];
-    const void *p;
-    size_t n = 1;
 
     *data = (struct rel_buf){0};
-    b->at[b->n++] = at;
+    b->at[b->n++] = b->s->n - 1;
     rel_buf_add(data, "", 0);
     while (n) {
+        rel_buf_add(data, p, n);
         if (pkg_tar_data(r, &p, &n, e) < 0)
             return -1;
-        rel_buf_add(data, p, n);
     }
     b->bytes += data->len;
     return b->n == BATCH_FILES || b->bytes >= BATCH_BYTES ? look_at_batch(b, e) : 0;
+}
+
+/* The last file of the survey: only what has to be seen as a whole is held. */
+static int take_data(struct pkg_tar_reader *r, struct batch *b, struct rel_err *e)
+{
+    struct pkg_file *f = &b->s->v[b->s->n - 1];
+    const void *p;
+    size_t n;
+    bool held;
+
+    if (pkg_tar_data(r, &p, &n, e) < 0)
+        return -1;
+    held = pkg_survey_wants(f->path)
+               ? pkg_survey_holds(f->path, f->size)
+               : f->size <= SMALL || (!b->s->plain && f->size <= HELD_MAX && pkg_elf_is(p, n));
+    if (held && pkg_survey_wants(f->path) && !pkg_survey_is_module(f->path))
+        b->text_bytes += f->size;
+    if (b->text_bytes > TEXTS_MAX)
+        return rel_fail(e, REL_E_INPUT, 0, "the files that describe it have more than %d MiB",
+                        TEXTS_MAX >> 20);
+    if (!held && pkg_survey_is_module(f->path))
+        f->why_not = rel_strf("%s is too large to be looked into", f->path);
+    return held ? hold_data(r, b, p, n, e) : digest_data(r, f, p, n, e);
 }
 
 static int take_entry(struct pkg_tar_reader *r, const struct pkg_tar_entry *entry, struct batch *b,
@@ -244,7 +274,7 @@ static int take_entry(struct pkg_tar_reader *r, const struct pkg_tar_entry *entr
     case PKG_TAR_FILE:
         break;
     }
-    return entry->size > HELD_MAX ? digest_data(r, f, e) : hold_data(r, b, s->n - 1, e);
+    return take_data(r, b, e);
 }
 
 static int take_entries(struct pkg_tar_reader *r, struct batch *b, struct rel_err *e)
@@ -295,10 +325,10 @@ static int follow_hard_links(struct pkg_survey *s, struct rel_err *e)
     return 0;
 }
 
-static int read_tarball(const char *path, const struct rel_progress *p, struct pkg_survey *s,
-                        struct rel_err *e)
+static int read_tarball(const char *path, bool plain, const struct rel_progress *p,
+                        struct pkg_survey *s, struct rel_err *e)
 {
-    pkg_autosurvey struct pkg_survey made = {.origin = rel_xstrdup(path)};
+    pkg_autosurvey struct pkg_survey made = {.origin = rel_xstrdup(path), .plain = plain};
     rel_autofree struct batch *b = rel_xcalloc(1, sizeof(*b));
     pkg_autotar struct pkg_tar_reader *r = NULL;
 
@@ -316,8 +346,8 @@ static int read_tarball(const char *path, const struct rel_progress *p, struct p
     return 0;
 }
 
-static int read_folder(const char *path, const struct rel_progress *p, struct pkg_survey *s,
-                       struct rel_err *e)
+static int read_folder(const char *path, bool plain, const struct rel_progress *p,
+                       struct pkg_survey *s, struct rel_err *e)
 {
     pkg_autoentries struct pkg_entries es = {0};
     pkg_autorelease struct pkg_release *r = NULL;
@@ -326,15 +356,28 @@ static int read_folder(const char *path, const struct rel_progress *p, struct pk
     if (pkg_release_read(path, &r, e) < 0 || pkg_entries_add_tree(&es, &all, e) < 0)
         return -1;
     pkg_entries_sort(&es);
-    if (pkg_survey_entries(&es, p, s, e) < 0)
+    if (survey_entries(&es, plain, p, s, e) < 0)
         return rel_wrap(e, "%s", path);
     free(s->origin);
     s->origin = rel_xstrdup(path);
     return 0;
 }
 
+static int read_either(const char *path, bool plain, const struct rel_progress *p,
+                       struct pkg_survey *s, struct rel_err *e)
+{
+    return rel_is_dir(AT_FDCWD, path) ? read_folder(path, plain, p, s, e)
+                                      : read_tarball(path, plain, p, s, e);
+}
+
 int pkg_survey_read(const char *path, const struct rel_progress *p, struct pkg_survey *s,
                     struct rel_err *e)
 {
-    return rel_is_dir(AT_FDCWD, path) ? read_folder(path, p, s, e) : read_tarball(path, p, s, e);
+    return read_either(path, false, p, s, e);
+}
+
+int pkg_survey_read_plain(const char *path, const struct rel_progress *p, struct pkg_survey *s,
+                          struct rel_err *e)
+{
+    return read_either(path, true, p, s, e);
 }

@@ -37,9 +37,10 @@ struct pkg_file {
     unsigned char sha256[32];        /* of the content; of a link: of its target */
     struct pkg_module_facts *module; /* a BEAM file, or NULL */
     struct pkg_elf *elf;             /* an ELF file, or NULL */
-    char *text; /* the content, NUL-terminated, of what describes a release: every file directly in
-                 * releases/ and releases/VSN/ (not the boot files) and every *.app and *.appup in
-                 * an ebin folder, of at most PKG_SURVEY_TEXT_MAX bytes; or NULL */
+    char *text;    /* the content, NUL-terminated, of what describes a release: the files of known
+                    * names    directly in releases/ and releases/VSN/ (settings, *.rel, manifest,
+                    * signature),    and every *.app and *.appup in an ebin folder; at most
+                    * PKG_SURVEY_TEXT_MAX bytes    of a manifest and 8 MiB of another; or NULL */
     char *why_not; /* it has the name of a BEAM file or begins as an ELF file, but is no whole one:
                     * why; or NULL */
     char *hard_link; /* the path that it is another name of, in a tarball; or NULL. Then what
@@ -52,6 +53,7 @@ struct pkg_survey {
     struct pkg_file *v; /* sorted by path (strcmp) */
     size_t n;
     char *origin; /* of what: for messages */
+    bool plain;   /* programs and libraries are not looked into */
 };
 
 void pkg_survey_fini(struct pkg_survey *s);
@@ -64,10 +66,14 @@ REL_MUST_USE int pkg_survey_entries(struct pkg_entries *es, const struct rel_pro
                                     struct pkg_survey *s, struct rel_err *e);
 
 /* Of a tarball, read once from its begin to its end, nothing written: the limits and refusals are
- * those of pkg_archive_unpack. Of a folder that holds a release: its tree. REL_E_INPUT for what is
- * neither. */
+ * those of pkg_archive_unpack, and texts of more than 96 MiB in all are refused. Of a folder that
+ * holds a release: its tree. REL_E_INPUT for what is neither. */
 REL_MUST_USE int pkg_survey_read(const char *path, const struct rel_progress *p,
                                  struct pkg_survey *s, struct rel_err *e);
+/* The same, without a look into programs and libraries, which may be large: `elf` is NULL. Memory:
+ * the texts, some KiB a module, and some MiB. */
+REL_MUST_USE int pkg_survey_read_plain(const char *path, const struct rel_progress *p,
+                                       struct pkg_survey *s, struct rel_err *e);
 
 /* The file of that path, or NULL. */
 const struct pkg_file *pkg_survey_find(const struct pkg_survey *s, const char *path);

@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+enum { MODULE_MAX = 64 << 20, TEXT_MAX = 8 << 20 };
+
 static bool ends_with(const char *s, const char *end)
 {
     size_t n = strlen(s), end_n = strlen(end);
@@ -11,34 +13,52 @@ static bool ends_with(const char *s, const char *end)
     return n >= end_n && !strcmp(s + n - end_n, end);
 }
 
-static bool is_module(const char *path)
+bool pkg_survey_is_module(const char *path)
 {
     return ends_with(path, ".beam");
 }
 
-static size_t depth_of(const char *path)
+/* Of what is directly in releases/ or in releases/VSN/. */
+static bool describes_release(const char *file)
 {
-    size_t n = 0;
+    static const char *const names[] = {"start_erl.data", "sys.config",   "sys.config.src",
+                                        "vm.args",        "vm.args.src",  "env.sh",
+                                        "runtime.exs",    "relpack.json", "relpack.sig"};
 
-    for (; *path; path++)
-        n += *path == '/';
-    return n;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (!strcmp(file, names[i]))
+            return true;
+    return ends_with(file, ".rel");
 }
 
-/* releases/FILE and releases/VSN/FILE but the boot files, APP/ebin/NAME.app and NAME.appup. */
+/* Known names only, because an archive may hold any number of others: those of a release in
+ * releases/ and releases/VSN/, APP/ebin/NAME.app and NAME.appup. */
 static bool is_text(const char *path)
 {
-    const char *file = strrchr(path, '/');
+    const char *file = strrchr(path, '/'), *inside;
 
     if (ends_with(path, ".app") || ends_with(path, ".appup"))
         return file && file - path >= 5 && !strncmp(file - 5, "/ebin", 5);
-    return !strncmp(path, "releases/", 9) && depth_of(path) <= 2 && !ends_with(path, ".boot") &&
-           !ends_with(path, ".script");
+    if (!file || strncmp(path, "releases/", 9) != 0)
+        return false;
+    inside = strchr(path + 9, '/');
+    return (!inside || inside == file) && describes_release(file + 1);
+}
+
+static size_t text_max(const char *path)
+{
+    return ends_with(path, "/relpack.json") ? PKG_SURVEY_TEXT_MAX : TEXT_MAX;
 }
 
 bool pkg_survey_wants(const char *path)
 {
-    return is_module(path) || is_text(path);
+    return pkg_survey_is_module(path) || is_text(path);
+}
+
+bool pkg_survey_holds(const char *path, uint64_t size)
+{
+    return pkg_survey_is_module(path) ? size <= MODULE_MAX
+                                      : is_text(path) && size <= text_max(path);
 }
 
 void pkg_module_facts_free(struct pkg_module_facts *m)
@@ -100,7 +120,9 @@ void pkg_survey_look(struct pkg_file *f, const void *data, size_t len)
 {
     struct rel_err e = {0};
 
-    if (is_module(f->path)) {
+    if (pkg_survey_is_module(f->path) && len > MODULE_MAX) {
+        rel_fail(&e, REL_E_INPUT, 0, "%s is too large to be looked into", f->path);
+    } else if (pkg_survey_is_module(f->path)) {
         (void)!look_at_module(f, data, len, &e);
     } else if (pkg_elf_is(data, len)) {
         f->elf = rel_xcalloc(1, sizeof(*f->elf));
@@ -108,7 +130,7 @@ void pkg_survey_look(struct pkg_file *f, const void *data, size_t len)
             free(f->elf);
             f->elf = NULL;
         }
-    } else if (is_text(f->path) && len <= PKG_SURVEY_TEXT_MAX) {
+    } else if (is_text(f->path) && len <= text_max(f->path)) {
         f->text = rel_xstrndup(data, len);
     }
     if (e.code)

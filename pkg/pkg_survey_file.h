@@ -10,6 +10,10 @@
  * release? */
 bool pkg_survey_wants(const char *path);
 
+bool pkg_survey_is_module(const char *path);
+/* Is it, and is it small enough? */
+bool pkg_survey_holds(const char *path, uint64_t size);
+
 /* Fills module, elf, text and why_not of `f`, whose path and size are set. The data is lent. */
 void pkg_survey_look(struct pkg_file *f, const void *data, size_t len);
 

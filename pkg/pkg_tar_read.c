@@ -9,7 +9,7 @@
 #include "pkg/pkg_manifest.h"
 #include "pkg/pkg_tar.h"
 
-enum { READ_BLOCK = 1 << 18 };
+enum { READ_BLOCK = 1 << 18, NAME_BYTES_MAX = 64 << 20 };
 
 struct pkg_tar_reader {
     struct archive *a;
@@ -20,7 +20,7 @@ struct pkg_tar_reader {
     char name[PATH_MAX], target[PATH_MAX]; /* of the entry that is lent */
     char *data;
     char **names; /* each "d" or "f" and the name */
-    size_t name_n, name_cap;
+    size_t name_n, name_cap, name_bytes;
 };
 
 static int refuse(const char *name, const char *why, struct rel_err *e)
@@ -123,6 +123,10 @@ static int remember(struct pkg_tar_reader *r, const char *name, bool dir, struct
     if (r->name_n >= r->limits->files)
         return rel_fail(e, REL_E_INPUT, 0, "it holds more than %llu files",
                         (unsigned long long)r->limits->files);
+    r->name_bytes += strlen(name) + 2;
+    if (r->name_bytes > NAME_BYTES_MAX)
+        return rel_fail(e, REL_E_INPUT, 0, "the names of its files have more than %d MiB",
+                        NAME_BYTES_MAX >> 20);
     if (r->name_n == r->name_cap) {
         r->name_cap = r->name_cap ? 2 * r->name_cap : 1024;
         r->names = rel_xrealloc(r->names, r->name_cap, sizeof(*r->names));

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/rel_io.h"
+#include "pkg/pkg_manifest.h"
 #include "pkg/pkg_tar.h"
 
 const struct pkg_unpack_limits pkg_unpack_limits_default = {
@@ -19,7 +20,8 @@ const struct pkg_unpack_limits pkg_unpack_limits_default = {
 struct unpack {
     struct pkg_tar_reader *from;
     struct archive *to;
-    char *dir; /* real path of the new folder */
+    const struct pkg_manifest *only; /* NULL: anything */
+    char *dir;                       /* real path of the new folder */
 };
 
 static void unpack_fini(struct unpack *u)
@@ -103,6 +105,9 @@ static int unpack_one(struct unpack *u, const struct pkg_tar_entry *from, struct
 {
     autoentry struct archive_entry *made = archive_entry_new();
 
+    if (u->only && from->kind != PKG_TAR_DIR &&
+        pkg_manifest_admit(u->only, from->name, from->size, e) < 0)
+        return -1;
     if (make_entry(u, from, made, e) < 0)
         return -1;
     if (archive_write_header(u->to, made) < ARCHIVE_OK)
@@ -132,7 +137,7 @@ static int unpack_all(struct unpack *u, struct rel_err *e)
 int pkg_archive_unpack(const char *path, const char *dir, const struct pkg_unpack_limits *limits,
                        const struct rel_progress *progress, struct rel_err *e)
 {
-    autounpack struct unpack u = {0};
+    autounpack struct unpack u = {.only = limits ? limits->only : NULL};
     struct rel_err ignored = {0};
 
     if (pkg_tar_open(path, limits, progress, &u.from, e) < 0)

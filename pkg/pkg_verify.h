@@ -4,6 +4,7 @@
 #define PKG_VERIFY_H
 
 #include "base/rel_out.h"
+#include "pkg/pkg_manifest.h"
 #include "pkg/pkg_sign.h"
 
 struct pkg_verify {
@@ -27,5 +28,10 @@ void pkg_verified_fini(struct pkg_verified *v);
 /* A tarball or a folder. REL_E_INPUT with what is wrong, naming the file where one is. */
 REL_MUST_USE int pkg_verify(const char *path, const struct pkg_verify *how, struct pkg_verified *v,
                             struct rel_err *e);
+
+/* Of a tarball, before anything else of it is looked at: its manifest, which `key` signed. Nothing
+ * but that, the signature and the name of the version is kept of what is read. */
+REL_MUST_USE int pkg_verify_first(const char *path, const struct pkg_key *key,
+                                  struct pkg_manifest *m, struct rel_err *e);
 
 #endif

@@ -140,6 +140,7 @@ static int verify(const char *release, const struct pkg_key *key, struct rel_err
  * unpacked under its hidden name while it is checked. */
 struct both {
     const char *archive, *dir;
+    struct pkg_unpack_limits limits;
     char *hex;
 };
 
@@ -151,7 +152,23 @@ static int check_or_unpack(void *ctx, size_t i, struct rel_err *e)
         return verify(b->archive, NULL, e);
     if (hash_file(b->archive, b->hex, e) < 0)
         return -1;
-    return pkg_archive_unpack(b->archive, b->dir, &pkg_unpack_limits_default, NULL, e);
+    return pkg_archive_unpack(b->archive, b->dir, &b->limits, NULL, e);
+}
+
+/* The signature first: nothing else is unpacked than what it vouches for. */
+static int unpack_signed(struct both *b, const char *key_file, struct rel_err *e)
+{
+    pkg_autokey struct pkg_key *key = NULL;
+    pkg_automanifest struct pkg_manifest only = {0};
+    bool present;
+
+    if (pkg_key_read_public(key_file, &key, e) < 0 ||
+        pkg_verify_first(b->archive, key, &only, e) < 0)
+        return -1;
+    b->limits.only = &only;
+    if (check_or_unpack(b, 1, e) < 0 || pkg_archive_check_digest(b->archive, &present, e) < 0)
+        return -1;
+    return verify(b->dir, key, e) < 0 ? rel_wrap(e, "%s", b->archive) : 0;
 }
 
 /* A folder is packed first, so that it is checked and known as any other. */
@@ -160,13 +177,11 @@ static int unpack(const char *incoming, const char *release, const struct sup_mu
 {
     bool folder = rel_is_dir(AT_FDCWD, release);
     rel_autofree char *tree = tree_of(incoming), *packed = rel_strf("%s/packed.tar.gz", incoming);
-    struct both both = {.archive = folder ? packed : release, .dir = tree, .hex = hex};
-    pkg_autokey struct pkg_key *key = NULL;
+    struct both both = {.archive = folder ? packed : release,
+                        .dir = tree,
+                        .limits = pkg_unpack_limits_default,
+                        .hex = hex};
 
-    if (must->key && pkg_key_read_public(must->key, &key, e) < 0)
-        return -1;
-    if (key && verify(release, key, e) < 0)
-        return -1;
     if (folder) {
         pkg_autorelease struct pkg_release *r = NULL;
 
@@ -175,12 +190,9 @@ static int unpack(const char *incoming, const char *release, const struct sup_mu
             pkg_archive_write(release, packed, NULL, e) < 0)
             return -1;
     }
-    if (key || folder ? check_or_unpack(&both, 1, e) < 0
-                      : pkg_parallel(2, check_or_unpack, &both, e) < 0)
-        return -1;
-    if (key && verify(tree, key, e) < 0)
-        return rel_wrap(e, "%s was replaced while it was taken in", release);
-    return 0;
+    if (must->key)
+        return unpack_signed(&both, must->key, e);
+    return folder ? check_or_unpack(&both, 1, e) : pkg_parallel(2, check_or_unpack, &both, e);
 }
 
 static int check_app(const struct sup_must *must, const char *app, struct rel_err *e)

@@ -44,9 +44,10 @@ void sup_incoming_drop(char **incoming);
  * A tarball with a manifest must be what that says; one without (of mix, of relx) is taken as it
  * is, and so is a folder, in which somebody may have edited a setting. With a key both must have a
  * manifest that it signed, and be what that says.
- * With a key the signature is checked before anything is unpacked, and the whole once more on what
- * was unpacked: `release` may be replaced in between, its signature cannot. Without one it is
- * checked while it is unpacked, and what is put in its place in between comes in unchecked. */
+ * With a key the manifest and its signature are read first, then what the manifest lists is
+ * unpacked and nothing else, and that is checked as a whole: `release` may be replaced in between,
+ * its signature cannot. Without one it is checked while it is unpacked, and what is put in its
+ * place in between comes in unchecked. */
 REL_MUST_USE int sup_incoming_prepare(const char *home, const char *incoming, const char *release,
                                       const struct sup_must *must, struct sup_arrival *a,
                                       struct rel_err *e);

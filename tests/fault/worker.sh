@@ -143,3 +143,30 @@ for kind in blank names mark; do
 done
 relsup stop >out
 assert_eq "" "$(leftovers)" "at the end"
+
+# With a key nothing but the three files that tell the signature is kept, and nothing is unpacked.
+relpack keygen ours >out
+relpack sign "$one" --key ours.key --output one.tar.gz >out
+mkdir keyed
+cp ours.pub keyed/ours.pub
+echo '{"key": "ours.pub"}' >keyed/relsup.json
+RELSUP_HOME=$WORK/keyed
+start_bg keyed relsup run one.tar.gz --home keyed
+supervisor=$BG_PID
+wait_until 30 running
+before=$(find "$RELSUP_HOME/releases" | sort)
+vm=$(relsup pid)
+assert_exit 2 relsup upgrade blank.tar.gz
+assert_match 'start_erl.data is missing' "$(cat err)"
+nothing_left
+assert_exit 2 relsup upgrade "$two"
+assert_match 'it is not signed' "$(cat err)"
+nothing_left
+mkdir more && tar -C more -xzf one.tar.gz
+echo x >more/lib/more
+tar --sort=name -C more -czf more.tar.gz .
+assert_exit 2 relsup upgrade more.tar.gz
+assert_match 'lib/more is in the release and not in the manifest' "$(cat err)"
+nothing_left
+echo "peak of the supervisor: $(sed -n 's/^VmHWM:[[:space:]]*//p' "/proc/$supervisor/status")"
+relsup stop >out
