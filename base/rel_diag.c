@@ -14,12 +14,12 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { CHUNK = 32768, TIMEOUT_S = 2 };
+enum { CHUNK = 32768, TIMEOUT_S = 2, ENDS_BYTES = 1 << 20 };
 
 struct dump {
     void (*each)(void *ctx, const struct rel_diag_socket *s);
     void *ctx;
-    in_port_t port;
+    in_port_t port; /* 0: any */
 };
 
 /* A socket to the kernel, on which that was asked; `flags` is 0 or NLM_F_DUMP. */
@@ -69,6 +69,7 @@ static void take_info(struct rel_diag_socket *s, const struct rtattr *a)
     s->last_ack_ms = info.tcpi_last_ack_recv;
     s->bytes_received = info.tcpi_bytes_received;
     s->bytes_sent = info.tcpi_bytes_sent;
+    s->segments = info.tcpi_data_segs_in;
 }
 
 static void take(const struct dump *d, const struct nlmsghdr *head)
@@ -78,6 +79,8 @@ static void take(const struct dump *d, const struct nlmsghdr *head)
                                 .state = 1U << m->idiag_state,
                                 .local_port = ntohs(m->id.idiag_sport),
                                 .peer_port = ntohs(m->id.idiag_dport),
+                                .cookie =
+                                    (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0],
                                 .inode = m->idiag_inode,
                                 .uid = m->idiag_uid,
                                 .device = m->id.idiag_if,
@@ -85,7 +88,7 @@ static void take(const struct dump *d, const struct nlmsghdr *head)
                                 .unsent = m->idiag_wqueue};
     int left = (int)(head->nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
 
-    if (s.local_port != d->port)
+    if (d->port && s.local_port != d->port)
         return;
     memcpy(&s.local, m->id.idiag_src, sizeof(s.local));
     memcpy(&s.peer, m->id.idiag_dst, sizeof(s.peer));
@@ -202,13 +205,39 @@ int rel_diag_other_end(const struct sockaddr_storage *local, const struct sockad
     return 0;
 }
 
-int rel_diag_bytes_sent(int fd, uint64_t *n)
+int rel_diag_ends_open(int *fd, struct rel_err *e)
 {
-    struct tcp_info info = {0};
-    socklen_t len = sizeof(info);
+    struct sockaddr_nl us = {.nl_family = AF_NETLINK,
+                             .nl_groups = 1 << (SKNLGRP_INET_TCP_DESTROY - 1) |
+                                          1 << (SKNLGRP_INET6_TCP_DESTROY - 1)};
+    rel_autoclose int s =
+        socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    int size = ENDS_BYTES;
 
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
-        return -1;
-    *n = info.tcpi_bytes_sent;
+    if (s < 0 || bind(s, (struct sockaddr *)&us, sizeof(us)) < 0)
+        return rel_fail(e, REL_E_UNSUPPORTED, errno, "listen to the ends of connections");
+    if (setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+        (void)!setsockopt(s, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)); /* up to rmem_max */
+    *fd = rel_steal_fd(&s);
     return 0;
+}
+
+void rel_diag_ends_read(int fd, void (*each)(void *ctx, const struct rel_diag_socket *s), void *ctx,
+                        bool *missed)
+{
+    struct dump d = {.each = each, .ctx = ctx};
+    rel_autofree char *chunk = rel_xcalloc(1, CHUNK);
+    struct rel_err e = {0};
+    bool more;
+
+    for (;;) {
+        ssize_t n = recv(fd, chunk, CHUNK, 0);
+
+        if (n < 0 && errno == ENOBUFS)
+            *missed = true;
+        else if (n < 0 && errno != EINTR)
+            return;
+        else if (n >= 0 && take_chunk(&d, (struct nlmsghdr *)chunk, (size_t)n, &more, &e) < 0)
+            rel_err_clear(&e);
+    }
 }

@@ -22,6 +22,9 @@ REL_MUST_USE int relsup_call(struct cmd_ctx *ctx, enum sup_cmd cmd, const json_t
 
 /* What an answer of the supervisor to `args` says to people; owned by the caller. */
 char *relsup_changed_text(const json_t *args, const json_t *result);
+/* "238 requests were cut after 3 s", from a result or an entry of the history; NULL: none was.
+ * Owned by the caller. */
+char *relsup_cut_text(const json_t *o);
 
 /* upgrade --hot --node: of a node that no supervisor of ours runs. `release` is a path or URL. */
 REL_MUST_USE int relsup_upgrade_node(struct cmd_ctx *ctx, const char *mode, const char *release,

@@ -113,10 +113,11 @@ static int history(struct cmd_ctx *ctx, struct rel_err *e)
     if (relsup_home(ctx, &home, e) < 0 || sup_history(home, &list, e) < 0)
         return -1;
     json_array_foreach (list, i, one) {
+        rel_autofree char *cut = relsup_cut_text(one);
         rel_autofree char *line =
-            rel_strf("%s  %-8s %-8s %s -> %s  %s", text_of(one, "at"), text_of(one, "what"),
+            rel_strf("%s  %-8s %-8s %s -> %s  %s%s", text_of(one, "at"), text_of(one, "what"),
                      text_of(one, "outcome"), text_of(one, "from"), text_of(one, "to"),
-                     json_object_get(one, "reason") ? text_of(one, "reason") : "");
+                     json_object_get(one, "reason") ? text_of(one, "reason") : "", cut ? cut : "");
 
         add_escaped(&b, line);
         rel_buf_adds(&b, "\n");

@@ -164,11 +164,24 @@ static char *hot_text(const char *app, const char *previous, const char *release
                     (double)json_integer_value(json_object_get(result, "pause_us")) / 1000);
 }
 
+char *relsup_cut_text(const json_t *o)
+{
+    json_int_t n = json_integer_value(json_object_get(o, "requests_cut"));
+    json_int_t tenths = (json_integer_value(json_object_get(o, "drain_ms")) + 50) / 100;
+    bool more = json_is_true(json_object_get(o, "requests_cut_is_least"));
+
+    if (!n && !more)
+        return NULL;
+    return rel_strf("%s%lld request%s cut after %g s", more ? "at least " : "", (long long)n,
+                    n == 1 ? " was" : "s were", (double)tenths / 10);
+}
+
 char *relsup_changed_text(const json_t *args, const json_t *result)
 {
     rel_autofree char *app = shown_value(result, "app");
     rel_autofree char *release = shown_value(result, "release");
     rel_autofree char *previous = shown_value(result, "previous");
+    rel_autofree char *cut = relsup_cut_text(result);
 
     if (json_is_true(json_object_get(result, "held")))
         return held_text(release, result);
@@ -178,8 +191,9 @@ char *relsup_changed_text(const json_t *args, const json_t *result)
         return rel_strf("%s is what the home has now, and does not run\n", release);
     if (json_is_true(json_object_get(result, "hot")))
         return hot_text(app, previous, release, result);
-    return rel_strf("%s %s serves%s%s%s\n", app, release, previous ? ", " : "",
-                    previous ? previous : "", previous ? " is stopped" : "");
+    return rel_strf("%s %s serves%s%s%s%s%s\n", app, release, previous ? ", " : "",
+                    previous ? previous : "", previous ? " is stopped" : "", cut ? "; " : "",
+                    cut ? cut : "");
 }
 
 static int change(struct cmd_ctx *ctx, enum sup_cmd cmd, json_t *args, struct rel_err *e)

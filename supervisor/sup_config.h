@@ -66,7 +66,7 @@ struct sup_config {
     int64_t shutdown_ms; /* from SIGTERM to SIGKILL; default 30 s */
     int64_t drain_ms;    /* what the old peer has begun may take so long; default 30 s */
     int64_t soak_ms;     /* so long a failure after the cutover leads back; default 0 */
-    int drain_rate;      /* connections a second that are ended at the end of a drain; 500 */
+    int drain_rate;      /* connections a second that are ended in a drain; 500 */
     struct in_addr preview;
     char *node_names[2]; /* without the host; NULL: <app>_blue and <app>_green */
     int keep;            /* releases kept on disk beside the one that runs; default 3 */

@@ -43,6 +43,8 @@ struct sup_ask {
     int64_t suspend_ms;                                    /* hot; 0: as usual */
     unsigned shares[SUP_SHARES];                           /* of 10,000; before all of them */
     size_t share_n, share_at;
+    struct swap_cut cut;         /* requests, at the end of the drain ... */
+    int64_t drain_took_ms;       /* ... which took so long; 0: there was none */
     struct sup_conn *conn;       /* who waits for it; NULL */
     struct sup_conn *abort_conn; /* who ended it; NULL */
     struct rel_err failure;
@@ -77,11 +79,16 @@ struct sup_rest {
     uv_work_t work;
     struct swap_drain *drain;        /* NULL: nothing is waited for */
     struct swap_census census, seen; /* seen: by the look under way */
-    int64_t began_ms, look_ms, look_took_ms;
+    size_t may_end_n, done_n;        /* of the look under way: connections in their gaps */
+    size_t ended_n;                  /* so far */
+    int64_t began_ms, look_ms, look_took_ms, ended_ms;
+    int64_t took_ms; /* until the peer was told to stop */
+    int look_rc;
     struct rel_err e;
     pid_t pid;        /* of the look under way */
     bool busy, again; /* again: for the other peer, as soon as the look under way is over */
     bool calm;        /* nothing waited at the end of the last look */
+    bool left_alone;  /* we may not end any */
 };
 
 struct sup {
@@ -222,6 +229,12 @@ void sup_health_end(struct sup *s);
 void sup_drain_begin(struct sup *s);
 void sup_drain_tick(struct sup *s, int64_t now);
 void sup_drain_end(struct sup *s);
+/* The peer is told to stop now: what it does not answer is cut. */
+void sup_drain_stop(struct sup *s);
+/* The peer is gone: `ask` has what was cut. */
+void sup_drain_finish(struct sup *s);
+/* The same as "requests_cut" and "drain_ms"; nothing where nothing was drained. */
+void sup_drain_tell(const struct sup *s, json_t *o);
 /* "12 connections, 24 s left", owned by the caller; NULL while nothing is drained. */
 char *sup_drain_text(const struct sup *s);
 

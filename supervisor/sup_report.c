@@ -35,6 +35,7 @@ static void note(struct sup *s, const char *outcome)
                       "took_ms", (json_int_t)(rel_mono_ms() - s->ask.began_ms));
     if (s->ask.failure.code)
         json_object_set_new(entry, "reason", rel_json_text(s->ask.failure.msg));
+    sup_drain_tell(s, entry);
     if (s->ask.forward)
         json_object_set_new(entry, "forward", json_true());
     if (sup_history_add(s->store.home, entry, &e) < 0)
@@ -43,16 +44,18 @@ static void note(struct sup *s, const char *outcome)
 
 void sup_answer_done(struct sup *s, const char *app)
 {
-    if (s->ask.conn)
-        sup_conn_result(
-            rel_steal(&s->ask.conn),
-            json_pack("{s:s*, s:s, s:s*, s:i, s:b, s:s*, s:I, s:i, s:i, s:o*, s:I}", "app", app,
-                      "release", s->ask.dir, "previous", s->ask.from, "generation", s->generation,
-                      "hot", s->ask.hot, "why_not_hot", s->ask.why_not_hot, "pause_us",
-                      (json_int_t)s->ask.report.pause_us, "modules", (int)s->ask.report.module_n,
-                      "processes", (int)s->ask.report.process_n, "plan",
-                      sup_plan_json(&s->ask.report), "took_ms",
-                      (json_int_t)(rel_mono_ms() - s->ask.began_ms)));
+    json_t *o;
+
+    if (!s->ask.conn)
+        return;
+    o = json_pack("{s:s*, s:s, s:s*, s:i, s:b, s:s*, s:I, s:i, s:i, s:o*, s:I}", "app", app,
+                  "release", s->ask.dir, "previous", s->ask.from, "generation", s->generation,
+                  "hot", s->ask.hot, "why_not_hot", s->ask.why_not_hot, "pause_us",
+                  (json_int_t)s->ask.report.pause_us, "modules", (int)s->ask.report.module_n,
+                  "processes", (int)s->ask.report.process_n, "plan", sup_plan_json(&s->ask.report),
+                  "took_ms", (json_int_t)(rel_mono_ms() - s->ask.began_ms));
+    sup_drain_tell(s, o);
+    sup_conn_result(rel_steal(&s->ask.conn), o);
 }
 
 void sup_set_current(struct sup *s, const char *dir)
@@ -82,7 +85,7 @@ void sup_report_done(struct sup *s)
     struct rel_err e = {0};
 
     sup_health_end(s);
-    sup_drain_end(s);
+    sup_drain_finish(s);
     sup_let_go(s, SWAP_OLD_SIDE);
     if (s->old) {
         sup_step(s, "stop", "done", s->old->contact.node);
@@ -195,7 +198,7 @@ void sup_report_undone(struct sup *s)
     struct rel_err e = {0};
 
     sup_health_end(s);
-    sup_drain_end(s);
+    sup_drain_finish(s);
     sup_let_go(s, SWAP_NEW_SIDE);
     if (s->ask.failure.code)
         rel_fail(&e, code, 0, "%s", s->ask.failure.msg);

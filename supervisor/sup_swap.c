@@ -323,8 +323,11 @@ static void do_drain(struct sup *s)
 
 static void do_stop_old(struct sup *s)
 {
-    sup_step(s, "drain", "done", NULL);
-    sup_drain_end(s);
+    rel_autofree char *detail =
+        s->rest.ended_n ? rel_strf("%zu idle connections were ended", s->rest.ended_n) : NULL;
+
+    sup_step(s, "drain", "done", detail);
+    sup_drain_stop(s);
     sup_step(s, "stop", "running", s->old->contact.node);
     sup_peer_stop(s->old);
 }
@@ -332,6 +335,7 @@ static void do_stop_old(struct sup *s)
 static void do_stop_candidate(struct sup *s)
 {
     sup_health_end(s);
+    sup_drain_stop(s);
     if (!s->ask.failure.code)
         sup_fail_late(s);
     if (s->candidate->gone)

@@ -36,4 +36,28 @@ struct swap_census {
 REL_MUST_USE int swap_drain_look(struct swap_drain *d, pid_t pid, struct swap_census *census,
                                  struct rel_err *e);
 
+/* Ends up to `max_n` of those that the last look found, each in a gap between two requests, for at
+ * most `ms` (swap_gap.h). *done_n tells how many. */
+REL_MUST_USE int swap_drain_end_idle(struct swap_drain *d, pid_t pid, size_t max_n, int ms,
+                                     size_t *done_n, struct rel_err *e);
+
+/* The process is told to stop now: whatever it does not answer from here on is cut. Any thread; a
+ * swap_drain_end_idle under way comes back at once. */
+void swap_drain_stop(struct swap_drain *d);
+
+struct swap_cut {
+    size_t n;
+    bool more; /* it may be more: the kernel had no room to tell us of all */
+};
+
+/* The process is gone. How many requests were cut: of the connections that it had at the last look,
+ * those that ended unanswered since it was told to stop, or that swap_drain_end_idle had ended. The
+ * kernel tells of each TCP socket that ends, with its last counts (sock_diag(7)): a request is cut
+ * when the process did not read all of it, when nothing was sent after it came, or when it met a
+ * connection that was closed. Within one tick of the kernel (1 to 10 ms) the order of request and
+ * answer is not known; it counts as answered. An answer that stops in the middle is not seen, the
+ * last word of the client on an upgraded connection is taken for a request. Where the kernel does
+ * not tell, those count that had a request under way at the last look. Any thread. */
+struct swap_cut swap_drain_finish(struct swap_drain *d);
+
 #endif

@@ -376,12 +376,26 @@ static void every_wait_ends(void **state)
     }
 }
 
+/* Or the operator would wait for twice what was said. */
+static void each_of_the_operators_times_counts_once(void **state)
+{
+    int n[SWAP_DEADLINE_COUNT] = {0};
+
+    (void)state;
+    for (int s = 0; s < SWAP_STATE_COUNT; s++)
+        n[swap_state_deadline((enum swap_state)s)]++;
+    assert_int_equal(n[SWAP_DEADLINE_DRAIN], 1);
+    assert_int_equal(n[SWAP_DEADLINE_SOAK], 1);
+    assert_int_equal(n[SWAP_DEADLINE_HOLD], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_run_serves_and_ends),
         cmocka_unit_test(every_cell_stays_within_the_table),
         cmocka_unit_test(every_wait_ends),
+        cmocka_unit_test(each_of_the_operators_times_counts_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

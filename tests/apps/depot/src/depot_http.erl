@@ -4,7 +4,7 @@
 -module(depot_http).
 -behaviour(gen_server).
 -export([start_link/0, reopen/0]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
@@ -14,14 +14,22 @@ reopen() ->
     gen_server:call(?MODULE, reopen).
 
 init([]) ->
-    {ok, {open(), udp()}}.
+    process_flag(trap_exit, true),
+    {ok, {open(), udp(), []}}.
 
-handle_call(reopen, _From, {Sockets, Udp}) ->
+handle_call(reopen, _From, {Sockets, Udp, Talks}) ->
     [gen_tcp:close(S) || S <- Sockets],
-    {reply, ok, {open(), Udp}}.
+    {reply, ok, {open(), Udp, Talks}};
+handle_call({talks, Socket}, _From, {Sockets, Udp, Talks}) ->
+    {reply, ok, {Sockets, Udp, [Socket | Talks]}}.
 
 handle_cast(_Message, State) -> {noreply, State}.
 handle_info(_Message, State) -> {noreply, State}.
+
+%% It says goodbye to whom it talks with, as a server of WebSockets does.
+terminate(_Reason, {_, _, Talks}) ->
+    [gen_tcp:send(S, "goodbye\n") || S <- Talks],
+    ok.
 
 open() ->
     Specs = application:get_env(depot, listen, [{inet, 1, 1}]),
@@ -117,6 +125,11 @@ answer(<<"/stream">>, Socket, _, _) ->
     ok = gen_tcp:send(Socket, "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n"),
     inet:setopts(Socket, [{packet, raw}]),
     stream(Socket);
+answer(<<"/talk">>, Socket, _, _) ->
+    ok = gen_tcp:send(Socket, "HTTP/1.1 101 Switching Protocols\r\nupgrade: talk\r\n\r\n"),
+    inet:setopts(Socket, [{packet, raw}]),
+    ok = gen_server:call(?MODULE, {talks, Socket}),
+    {error, _} = recv_forever(Socket);
 answer(<<"/count">>, Socket, _, Keep) ->
     respond(Socket, "200 OK", integer_to_list(depot_state:next()), Keep);
 answer(<<"/pid">>, Socket, _, Keep) ->
