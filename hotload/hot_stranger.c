@@ -134,7 +134,7 @@ static int find_other_end(const struct check *k, int fd, int64_t until_ms,
         if (rel_diag_other_end(&us, &k->server, s, e) == 0 && s->state == REL_DIAG_ESTABLISHED)
             return 0;
         if (e->code != REL_E_NONE && e->code != REL_E_UNREACHABLE)
-            return -1;
+            return rel_wrap(e, "who listens on port %d cannot be told", k->port);
         rel_err_clear(e);
         if (poll(&p, 1, LOOK_AGAIN_MS) > 0)
             return rel_fail(e, REL_E_UNREACHABLE, 0,
