@@ -56,16 +56,14 @@ static char *unquote(const char *value)
 static int reach(const struct cmd_ctx *ctx, struct target *t, struct rel_err *e)
 {
     const char *name = cmd_get(ctx, "node"), *file = cmd_get(ctx, "cookie-file");
-    rel_autofree char *pid = NULL, *root = NULL;
+    rel_autofree char *root = NULL;
 
     t->contact.node = rel_xstrdup(name);
     t->contact.cookie_file = realpath(file, NULL);
     if (!t->contact.cookie_file)
         return rel_fail(e, REL_E_INPUT, errno, "open %s", file);
-    if (hot_node_open(&t->contact, CALL_MS, &t->node, e) < 0 ||
-        ask(t, "list_to_integer(os:getpid())", &pid, e) < 0 || ask(t, ROOT, &root, e) < 0)
+    if (hot_node_open(&t->contact, CALL_MS, &t->node, e) < 0 || ask(t, ROOT, &root, e) < 0)
         return -1;
-    t->contact.pid = (pid_t)strtol(pid, NULL, 10);
     t->contact.root = unquote(root);
     return t->contact.root
                ? 0

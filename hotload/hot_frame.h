@@ -12,7 +12,7 @@
 #include "base/rel_err.h"
 
 /* The largest message that is taken from a node: a term of that size is not the work of this
- * program, and a state that is handed over is smaller (docs/swap.md). */
+ * program, and a state that is handed over is smaller (docs/node.md). */
 enum { HOT_FRAME_MAX = 64 << 20 };
 
 struct hot_reader {

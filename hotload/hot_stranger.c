@@ -145,19 +145,19 @@ static int find_other_end(const struct check *k, int fd, int64_t until_ms,
     }
 }
 
+/* Who took the connection may have stopped listening since: his socket counts, too. */
 static int check(struct check *k, int fd, int64_t until_ms, struct rel_err *e)
 {
     struct rel_diag_socket end;
 
-    if (find_other_end(k, fd, until_ms, &end, e) < 0)
-        return -1;
-    if (end.uid != k->uid) {
-        k->stranger = end;
-        return refuse(k, e);
-    }
-    if (rel_diag_dump(AF_INET, (in_port_t)k->port, REL_DIAG_LISTEN, look_at, k, e) < 0 ||
+    if (find_other_end(k, fd, until_ms, &end, e) < 0 ||
+        rel_diag_dump(AF_INET, (in_port_t)k->port, REL_DIAG_LISTEN, look_at, k, e) < 0 ||
         rel_diag_dump(AF_INET6, (in_port_t)k->port, REL_DIAG_LISTEN, look_at, k, e) < 0)
         return -1;
+    if (!k->has_stranger && end.uid != k->uid) {
+        k->has_stranger = true;
+        k->stranger = end;
+    }
     if (k->has_stranger)
         return refuse(k, e);
     if (!k->listener_n)

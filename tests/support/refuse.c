@@ -2,9 +2,10 @@
 /* refuse: runs a program in a sandbox that refuses what some sandboxes refuse (seccomp(2)), so that
  * the way round it is really taken.
  *
- *   refuse getfd|steer PROGRAM ARGS...
+ *   refuse getfd|steer|random_bytes PROGRAM ARGS...
  *
- * getfd: pidfd_getfd fails with EPERM. steer: attaching a program to a listener group does. */
+ * getfd: pidfd_getfd fails with EPERM. steer: attaching a program to a listener group does.
+ * random_bytes: getrandom does. */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -29,18 +30,32 @@ static struct sock_filter steer[] = {LOAD(nr),      UNLESS(SYS_setsockopt, 3),
                                      LOAD(args[2]), UNLESS(SO_ATTACH_REUSEPORT_CBPF, 1),
                                      REFUSED,       ALLOWED};
 
+static struct sock_filter random_bytes[] = {LOAD(nr), UNLESS(SYS_getrandom, 1), REFUSED, ALLOWED};
+
+#define PROGRAM(filter)                            \
+    {                                              \
+        sizeof(filter) / sizeof(*(filter)), filter \
+    }
+
+static const struct {
+    const char *name;
+    struct sock_fprog program;
+} sandboxes[] = {
+    {"getfd", PROGRAM(getfd)}, {"steer", PROGRAM(steer)}, {"random_bytes", PROGRAM(random_bytes)}};
+
 int main(int argc, char **argv)
 {
-    struct sock_fprog program = {.len = sizeof getfd / sizeof *getfd, .filter = getfd};
+    const struct sock_fprog *program = NULL;
 
-    if (argc < 3 || (strcmp(argv[1], "getfd") != 0 && strcmp(argv[1], "steer") != 0)) {
-        fputs("usage: refuse getfd|steer PROGRAM ARGS...\n", stderr);
+    for (size_t i = 0; argc > 2 && i < sizeof(sandboxes) / sizeof(*sandboxes); i++)
+        if (!strcmp(argv[1], sandboxes[i].name))
+            program = &sandboxes[i].program;
+    if (!program) {
+        fputs("usage: refuse getfd|steer|random_bytes PROGRAM ARGS...\n", stderr);
         return 2;
     }
-    if (!strcmp(argv[1], "steer"))
-        program = (struct sock_fprog){.len = sizeof steer / sizeof *steer, .filter = steer};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) {
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program) < 0) {
         perror("refuse");
         return 1;
     }
