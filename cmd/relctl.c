@@ -39,19 +39,24 @@ char *relctl_contact_path(const char *tmp_dir)
     return rel_strf("%s/%.*s.contact.json", tmp_dir, (int)strcspn(name, "@"), name);
 }
 
-static char *find_contact(const char *root)
+static int find_contact(const char *root, char **path, struct rel_err *e)
 {
     const char *home = relctl_env("RELSUP_HOME", NULL);
-    rel_autofree char *tmp_dir = relctl_tmp_dir(root);
-    char *in_home;
+    rel_autofree char *tmp_dir = relctl_tmp_dir(root), *found = NULL;
 
-    if (home)
-        return rel_strf("%s/run/active.json", home);
-    in_home = rel_strf("%s/../../run/active.json", root);
-    if (rel_is_file(AT_FDCWD, in_home))
-        return in_home;
-    free(in_home);
-    return relctl_contact_path(tmp_dir);
+    if (home) {
+        *path = rel_strf("%s/run/active.json", home);
+        return 0;
+    }
+    found = rel_strf("%s/../../run/active.json", root);
+    if (!rel_is_file(AT_FDCWD, found)) {
+        free(found);
+        found = relctl_contact_path(tmp_dir);
+        if (relctl_trust_contact(root, found, e) < 0)
+            return -1;
+    }
+    *path = rel_steal(&found);
+    return 0;
 }
 
 int relctl_contact(const struct cmd_ctx *ctx, struct hot_contact *c, struct rel_err *e)
@@ -60,9 +65,9 @@ int relctl_contact(const struct cmd_ctx *ctx, struct hot_contact *c, struct rel_
     rel_autofree char *found = NULL;
 
     if (!path) {
-        if (relctl_root(ctx, &root, e) < 0)
+        if (relctl_root(ctx, &root, e) < 0 || find_contact(root, &found, e) < 0)
             return -1;
-        path = found = find_contact(root);
+        path = found;
     }
     if (hot_contact_read(path, c, e) == 0)
         return 0;

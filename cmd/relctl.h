@@ -15,6 +15,17 @@ char *relctl_tmp_dir(const char *root);
 /* <tmp>/<name>.contact.json, the name being the first part of RELEASE_NODE, else RELEASE_NAME. */
 char *relctl_contact_path(const char *tmp_dir);
 
+/* Makes the folder (relctl_private.c). REL_E_INPUT: it belongs to somebody who is neither this user
+ * nor root nor the owner of the release, or all can write it: he could change what the VM reads. */
+REL_MUST_USE int relctl_make_tmp(const char *root, const char *tmp_dir, struct rel_err *e);
+
+/* Makes a folder for secrets. REL_E_INPUT: somebody else made it before, or can read it. */
+REL_MUST_USE int relctl_make_private(const char *path, struct rel_err *e);
+
+/* REL_E_INPUT: somebody else put the contact file there. One that is missing is left to its reader;
+ * root believes the user that the release runs as. */
+REL_MUST_USE int relctl_trust_contact(const char *root, const char *path, struct rel_err *e);
+
 /* Of whom the verb is about: --contact; else the active peer of RELSUP_HOME, or of the home the
  * release lies in; else the VM that this release's own launcher started. */
 REL_MUST_USE int relctl_contact(const struct cmd_ctx *ctx, struct hot_contact *c,

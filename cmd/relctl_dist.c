@@ -25,21 +25,6 @@ static int choose_cookie(const struct relctl_boot *b, const char *file, char **c
     return *cookie ? 0 : hot_cookie_new(cookie, e);
 }
 
-/* A folder that somebody else made, or can read, is no place for a secret. */
-static int make_private_dir(const char *path, struct rel_err *e)
-{
-    struct stat st;
-
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return rel_fail(e, REL_E_IO, errno, "create %s", path);
-    if (lstat(path, &st) < 0)
-        return rel_fail(e, REL_E_IO, errno, "stat %s", path);
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
-        return rel_fail(e, REL_E_INPUT, 0,
-                        "%s must be a folder of this user with mode 0700, for the cookie", path);
-    return 0;
-}
-
 /* The VM gets secret/ as its XDG_CONFIG_HOME. */
 static int make_cookie(const struct relctl_boot *b, struct rel_err *e)
 {
@@ -47,7 +32,7 @@ static int make_cookie(const struct relctl_boot *b, struct rel_err *e)
     rel_autofree char *file = rel_strf("%s/cookie", dir), *erlang = rel_strf("%s/erlang", dir);
     rel_autofree char *cookie = NULL;
 
-    if (make_private_dir(dir, e) < 0 || make_private_dir(erlang, e) < 0 ||
+    if (relctl_make_private(dir, e) < 0 || relctl_make_private(erlang, e) < 0 ||
         choose_cookie(b, file, &cookie, e) < 0)
         return -1;
     return hot_cookie_put(dir, cookie, e);

@@ -70,13 +70,36 @@ static int show(struct cmd_ctx *ctx, const struct relctl_boot *b, struct rel_err
     return rel_out_result(&ctx->out, doc, out.p, e);
 }
 
+/* Whoever opens the pipes has a shell in the node. */
+static int make_folders(struct cmd_ctx *ctx, struct rel_err *e)
+{
+    static const char *const names[] = {"pipe", "log"};
+    rel_autofree char *tmp_dir = NULL;
+    const char *root = NULL;
+
+    if (relctl_root(ctx, &root, e) < 0)
+        return -1;
+    tmp_dir = relctl_tmp_dir(root);
+    if (relctl_make_tmp(root, tmp_dir, e) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        rel_autofree char *path = rel_strf("%s/%s", tmp_dir, names[i]);
+
+        if (relctl_make_private(path, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int run_prepare(struct cmd_ctx *ctx, struct rel_err *e)
 {
     __attribute__((cleanup(boot_fini))) struct relctl_boot b = {0};
 
+    if (cmd_has(ctx, "folders"))
+        return make_folders(ctx, e);
     if (read_boot(ctx, &b, e) < 0)
         return -1;
-    if (rel_mkdirs(AT_FDCWD, b.tmp_dir, 0700, e) < 0 || relctl_make_vm_args(&b, e) < 0 ||
+    if (relctl_make_tmp(b.root, b.tmp_dir, e) < 0 || relctl_make_vm_args(&b, e) < 0 ||
         relctl_make_sys_config(&b, e) < 0)
         return rel_wrap(e, "%s cannot be started (RELEASE_TMP is %s)", b.name, b.tmp_dir);
     if (!cmd_has(ctx, "node"))
@@ -132,13 +155,14 @@ static const struct cmd_option prepare_options[] = {
     RELCTL_OPTIONS,
     {"pid", 0, "N", "process id that the VM will have"},
     {"node", 0, NULL, "make cookie, port and contact file too"},
+    {"folders", 0, NULL, "make the folders of a daemon, and nothing else"},
     {0}};
 static const struct cmd_option await_options[] = {RELCTL_OPTIONS, {0}};
 
 const struct cmd_verb relctl_prepare = {
     .name = "prepare",
     .summary = "make what a VM needs to start, and print it as shell assignments",
-    .usage = "--pid N [--node]",
+    .usage = "--pid N [--node] | --folders",
     .options = prepare_options,
     .hidden = true,
     .run = run_prepare,

@@ -100,6 +100,9 @@ static void remove_files(const struct sup_peer *peer)
 
     if (peer->secret)
         (void)!rel_remove_tree(AT_FDCWD, peer->secret, &ignored);
+    rel_err_clear(&ignored);
+    if (peer->tmp)
+        (void)!rel_remove_tree(AT_FDCWD, peer->tmp, &ignored);
     if (peer->dump && stat(peer->dump, &st) == 0 && st.st_size == 0)
         (void)!unlink(peer->dump);
 }

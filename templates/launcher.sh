@@ -257,10 +257,7 @@ start_daemon () {
   read -r ERTS_VSN _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$ERTS_VSN" ]
   RUN_ERL=$RELEASE_ROOT/erts-$ERTS_VSN/bin/run_erl
   [ -x "$RUN_ERL" ] || RUN_ERL=run_erl
-  (
-    umask 077
-    mkdir -p "$RELEASE_TMP/pipe" "$RELEASE_TMP/log"
-  )
+  "$RELCTL" prepare --root "$RELEASE_ROOT" --folders || exit $?
   if "$RELCTL" ping --root "$RELEASE_ROOT" >/dev/null 2>&1; then
     echo "$RELEASE_PROG: $RELEASE_NAME runs already" >&2
     exit 2

@@ -127,7 +127,8 @@ static bool fails(const char *call, int fd, const char *path, int usual, bool *a
     errno = saved;
     at = state->at;
     how = state->how;
-    if (!at || (state->sticky ? n < at : n != at) || ((how > 0 || how == FAULT_FAIL) && !usual))
+    if (!at || (state->sticky ? n < at : n != at) || ((how > 0 || how == FAULT_FAIL) && !usual) ||
+        (state->sticky && how > 0 && how != usual))
         return false;
     if (!state->hit)
         state->hit = n;

@@ -6,12 +6,11 @@
  *                                     counts from here on; at the N-th call (0: never) HOW happens:
  *                                     kill, kill-after (the call was made), fail (with the errno
  *                                     that is usual for the call; one that has none is left alone),
- *                                     or an errno's name; with a '+' behind it: from then on always
- *                                     WHO: run (the supervisor; default), child (all that it makes
- *                                     of itself), any
- *   faultctl FILE disarm
- *   faultctl FILE count | hit         prints how many calls were made | the number of the one hit
- *   faultctl FILE log                 prints a line for each: number, who, call, what it was about
+ *                                     or an errno's name; with a '+' behind it: from then on at
+ * each call for which that one is usual (ENOSPC+: a full disk) WHO: run (the supervisor; default),
+ * child (all that it makes of itself), any faultctl FILE disarm faultctl FILE count | hit prints
+ * how many calls were made | the number of the one hit faultctl FILE log                 prints a
+ * line for each: number, who, call, what it was about
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -355,10 +355,10 @@ check_exit() {
     4)
         count_up "manual action"
         grep -q 'runs, but a restart would boot another release' "$WORK/order.err" ||
-            broken lie "exit 4: $(tail -n 1 "$WORK/order.err")"
+            broken lie "exit $CODE: $(tail -n 1 "$WORK/order.err")"
         answered "$NEW" || broken serves "$NEW should serve"
         relsup restart >/dev/null 2>&1 || broken works restart
-        check_serves "$OLD"
+        check_serves "$(current)"
         ;;
     *)
         broken lie "exit $CODE: $(tail -n 1 "$WORK/order.err")"

@@ -8,11 +8,14 @@
 #                      $OWNER $OTHER            their names          $OWNER_UID $OTHER_UID   their numbers (uid = gid)
 #                      $OWNER_DIR $OTHER_DIR    a folder of each, mode 0700, inside $WORK (which all may pass through)
 #   as_owner COMMAND...    as_other COMMAND...    as that user, without any other group or capability, in its folder
+#   private_tmp        /tmp is empty and of this test alone; $WORK stays where it was
 #   attack TEXT COMMAND...      relother tries it: it must fail. Prints "refused: TEXT (why)" and counts in $REFUSED;
 #                      one that works is printed, kept in $BROKEN, and fails the test in attacks_end
 #   attacks_end        prints the counts and fails when one attack worked
 OWNER=relowner OTHER=relother
 OWNER_UID=61843 OTHER_UID=61844
+# What root has first in its own may be out of reach.
+USERS_PATH=$RELPACK_BIN:$RELPACK_BUILD/support:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 REFUSED=0 BROKEN=()
 
 need_users() {
@@ -51,12 +54,21 @@ add_accounts() {
     done
 }
 
+private_tmp() {
+    mount --bind "$WORK" /mnt
+    mount -t tmpfs -o mode=1777 none /tmp
+    install -d -m 711 "$WORK"
+    mount --bind /mnt "$WORK"
+    umount /mnt
+    trap 'STATUS=$?; set +e; umount -l "$WORK" /tmp; (exit $STATUS); on_exit' EXIT
+}
+
 as_user() { # UID FOLDER COMMAND...
     local uid=$1 dir=$2
 
     shift 2
     (cd "$dir" && exec setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all \
-        env HOME="$dir" USER="$(id -un "$uid")" TMPDIR="$dir" XDG_RUNTIME_DIR="$dir" "$@")
+        env PATH="$USERS_PATH" HOME="$dir" USER="$(id -un "$uid")" TMPDIR="$dir" XDG_RUNTIME_DIR="$dir" "$@")
 }
 
 as_owner() {

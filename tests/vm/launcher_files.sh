@@ -87,4 +87,4 @@ assert_exit 0 as_nobody "$shop" stop
 assert_exit 1 as_nobody env RELEASE_TMP="$WORK/erl/tmp" "$shop" start
 assert_match "RELEASE_TMP is $WORK/erl/tmp" "$(cat "$WORK/err")"
 assert_exit 2 env RELEASE_TMP="$WORK/of_nobody/tmp" "$shop" start
-assert_match 'must be a folder of this user with mode 0700' "$(cat "$WORK/err")"
+assert_match 'belongs to another user' "$(cat "$WORK/err")"
