@@ -53,9 +53,12 @@ static void render_swap(struct rel_buf *b, const json_t *status)
 {
     static const char *const keys[] = {"to", "waits_for", "draining", NULL};
     const json_t *left = json_object_get(json_object_get(status, "swap"), "left_ms");
+    const json_t *waited = json_object_get(json_object_get(status, "swap"), "waited_ms");
     const char *steering = json_string_value(json_object_get(status, "steering"));
 
     render(b, json_object_get(status, "swap"), keys);
+    if (waited)
+        rel_buf_addf(b, "%-15s %.1f s\n", "waited", (double)json_integer_value(waited) / 1000);
     if (left)
         rel_buf_addf(b, "%-15s %.1f s\n", "at most", (double)json_integer_value(left) / 1000);
     if (steering && strcmp(steering, "on") != 0)

@@ -20,6 +20,7 @@ extern const struct cmd_verb relsup_upgrade, relsup_rollback, relsup_restart, re
         {"hold", 0, NULL, "stop before the cutover, until 'relsup cutover' or 'relsup abort'"}, \
         {"soak", 0, "TIME", "how long a failure after the cutover leads back (0s)"},            \
         {"suspend", 0, "TIME", "in place: how long a process may take to be held (5s)"},        \
+        {"hold-for", 0, "TIME", "with --hold: abort when nobody decides in that time"},         \
     {                                                                                           \
         "drain", 0, "TIME", "how long what the old one has begun may take (30s)"                \
     }
@@ -47,9 +48,9 @@ static const struct cmd_option rollback_options[] = {
 static const struct cmd_option change_options[] = {SWAP_OPTIONS, RELSUP_HOME_OPTIONS, {0}};
 static const struct cmd_option home_options[] = {RELSUP_HOME_OPTIONS, {0}};
 
-static int put_time(const struct cmd_ctx *ctx, json_t *args, const char *option, struct rel_err *e)
+static int put_time(const struct cmd_ctx *ctx, json_t *args, const char *option, const char *key,
+                    struct rel_err *e)
 {
-    rel_autofree char *key = rel_strf("%s_ms", option);
     int64_t ms;
 
     if (!cmd_has(ctx, option))
@@ -86,11 +87,15 @@ static int put_shares(const struct cmd_ctx *ctx, json_t *args, struct rel_err *e
 
 static int put_swap_options(const struct cmd_ctx *ctx, json_t *args, struct rel_err *e)
 {
-    static const char *const times[] = {"boot", "soak", "drain", "step", "suspend"};
+    static const char *const times[][2] = {{"boot", "boot_ms"},       {"soak", "soak_ms"},
+                                           {"drain", "drain_ms"},     {"step", "step_ms"},
+                                           {"suspend", "suspend_ms"}, {"hold-for", "hold_ms"}};
 
     for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
-        if (put_time(ctx, args, times[i], e) < 0)
+        if (put_time(ctx, args, times[i][0], times[i][1], e) < 0)
             return -1;
+    if (cmd_has(ctx, "hold-for") && !cmd_has(ctx, "hold"))
+        return rel_fail(e, REL_E_USAGE, 0, "--hold-for goes with --hold");
     if (cmd_has(ctx, "hold"))
         json_object_set_new(args, "hold", json_true());
     return put_shares(ctx, args, e);

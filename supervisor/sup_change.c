@@ -77,6 +77,7 @@ static void on_change(uv_work_t *work)
                               .automatic = s->ask.automatic,
                               .down = s->ask.down,
                               .booted = s->ask.booted,
+                              .ended = &s->change_ended,
                               .suspend_ms = (int)s->ask.suspend_ms,
                               .prove_ms =
                                   (int)(s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms),
@@ -108,11 +109,15 @@ static void go_by_swap(struct sup *s)
     sup_post(s, s->ask.dry_run ? SWAP_CHANGED : SWAP_NOT_HOT);
 }
 
-/* Where nobody knows what runs its release stays. */
+/* Where nobody knows what runs its release stays. Why it was told to end is known; how it ended is
+ * what the node said. */
 static void refuse(struct sup *s)
 {
     tell_forbidden(s);
-    s->ask.failure = s->job_err;
+    if (!s->ask.ended || s->job_err.code == REL_E_STUCK)
+        s->ask.failure = s->job_err;
+    else
+        s->ask.failure.code = s->job_err.code;
     if (s->job_err.code == REL_E_STUCK)
         s->ask.added = false;
     sup_post(s, SWAP_REFUSED);
@@ -132,11 +137,29 @@ static void adopt(struct sup *s, struct sup_release *r, pid_t pid)
     sup_set_current(s, s->active->dir);
 }
 
+static void end_change(struct sup *s)
+{
+    rel_autofree char *detail = NULL;
+
+    if (s->job_err.code == REL_E_INPUT && s->ask.automatic && !s->ask.ended) {
+        go_by_swap(s);
+        return;
+    }
+    if (s->job_err.code) {
+        refuse(s);
+        return;
+    }
+    rel_err_clear(&s->ask.failure); /* told to end when it was committed: too late */
+    detail = rel_strf("%zu modules, %zu processes, pause %.1f ms", s->ask.report.module_n,
+                      s->ask.report.process_n, (double)s->ask.report.pause_us / 1000);
+    sup_step(s, s->ask.dry_run ? "check" : "change", "done", s->ask.dry_run ? NULL : detail);
+    sup_post(s, SWAP_CHANGED);
+}
+
 static void on_changed(uv_work_t *work, int status)
 {
     struct sup *s = work->data;
     struct sup_release *r = rel_steal(&s->job_release);
-    rel_autofree char *detail = NULL;
     pid_t pid = s->job_contact.pid;
 
     (void)status;
@@ -146,25 +169,17 @@ static void on_changed(uv_work_t *work, int status)
         adopt(s, r, pid);
     else
         sup_release_free(r);
-    if (s->job_err.code == REL_E_INPUT && s->ask.automatic) {
-        go_by_swap(s);
-        return;
-    }
-    if (s->job_err.code) {
-        refuse(s);
-        return;
-    }
-    detail = rel_strf("%zu modules, %zu processes, pause %.1f ms", s->ask.report.module_n,
-                      s->ask.report.process_n, (double)s->ask.report.pause_us / 1000);
-    sup_step(s, s->ask.dry_run ? "check" : "change", "done", s->ask.dry_run ? NULL : detail);
-    sup_post(s, SWAP_CHANGED);
+    end_change(s);
 }
 
 void sup_change_code(struct sup *s)
 {
+    rel_err_clear(&s->job_err);
+    atomic_store(&s->change_ended, false);
     if (!s->active) {
-        rel_fail(&s->ask.failure, REL_E_INPUT, 0, "nothing runs that could be changed");
-        sup_post(s, SWAP_REFUSED);
+        rel_fail(&s->job_err, s->ask.automatic ? REL_E_INPUT : REL_E_UNREACHABLE, 0,
+                 "nothing runs that could be changed, it is being started again");
+        end_change(s);
         return;
     }
     s->ask.booted = !strcmp(s->active->chain[0], s->ask.dir);

@@ -152,6 +152,54 @@ void sup_conn_error(struct sup_conn *conn, const struct rel_err *err)
     send_line(conn, o, true);
 }
 
+void sup_conns_add(struct sup_conns *conns, struct sup_conn *conn)
+{
+    conns->v = rel_xrealloc(conns->v, conns->n + 1, sizeof(*conns->v));
+    conns->v[conns->n++] = conn;
+}
+
+void sup_conns_drop(struct sup_conns *conns, const struct sup_conn *conn)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < conns->n; i++)
+        if (conns->v[i] != conn)
+            conns->v[n++] = conns->v[i];
+    conns->n = n;
+}
+
+void sup_conns_progress(const struct sup_conns *conns, const char *step)
+{
+    for (size_t i = conns->n; i-- > 0;) /* one that hung up leaves the list meanwhile */
+        sup_conn_progress(conns->v[i], step, "running", NULL, 0);
+}
+
+/* An answer may find that its client hung up, and then drops it: each leaves the list before. */
+static struct sup_conn *take_last(struct sup_conns *conns)
+{
+    if (conns->n)
+        return conns->v[--conns->n];
+    free(rel_steal(&conns->v));
+    return NULL;
+}
+
+void sup_conns_result(struct sup_conns *conns, json_t *result)
+{
+    struct sup_conn *conn;
+
+    while ((conn = take_last(conns)))
+        sup_conn_result(conn, json_incref(result));
+    json_decref(result);
+}
+
+void sup_conns_error(struct sup_conns *conns, const struct rel_err *err)
+{
+    struct sup_conn *conn;
+
+    while ((conn = take_last(conns)))
+        sup_conn_error(conn, err);
+}
+
 static void on_line(struct sup_conn *conn, size_t len)
 {
     struct sup_request r = {0};

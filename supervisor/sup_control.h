@@ -82,4 +82,19 @@ void sup_conn_log(struct sup_conn *conn, const char *message);
 void sup_conn_result(struct sup_conn *conn, json_t *result);
 void sup_conn_error(struct sup_conn *conn, const struct rel_err *err);
 
+/* Those who wait for the same answer. */
+struct sup_conns {
+    struct sup_conn **v;
+    size_t n;
+};
+
+void sup_conns_add(struct sup_conns *conns, struct sup_conn *conn);
+/* It hung up. */
+void sup_conns_drop(struct sup_conns *conns, const struct sup_conn *conn);
+/* That it takes a while. */
+void sup_conns_progress(const struct sup_conns *conns, const char *step);
+/* All of them are answered, and nobody waits any more. Takes `result`. */
+void sup_conns_result(struct sup_conns *conns, json_t *result);
+void sup_conns_error(struct sup_conns *conns, const struct rel_err *err);
+
 #endif

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The supervisor of one home, inside: shared by sup_run.c (life), sup_serve.c (requests),
  * sup_swap.c (the orders of the swap's table that bring a release in and end a run), sup_change.c
- * (the hot upgrade), sup_steer.c (the orders that move the connections), sup_health.c (the probes)
- * and sup_drain.c (what is left). The loop's thread, but for what a worker is handed.
+ * (the hot upgrade), sup_revive.c (an active peer that ended), sup_steer.c (the orders that move
+ * the connections), sup_health.c (the probes) and sup_drain.c (what is left). The loop's thread,
+ * but for what a worker is handed.
  */
 #ifndef SUP_ENGINE_H
 #define SUP_ENGINE_H
+
+#include <stdatomic.h>
 
 #include "supervisor/sup_config.h"
 #include "supervisor/sup_control.h"
@@ -27,7 +30,7 @@ enum { SUP_EVENTS = 16, SUP_SHARES = 16, SUP_SIGNALS = 3 };
 
 /* What was asked for last. */
 struct sup_ask {
-    const char *what;    /* "boot", "upgrade", "rollback", "restart", "recover" */
+    const char *what;    /* "boot", "upgrade", "rollback", "restart" */
     char *release;       /* tarball to bring in; NULL: `dir` is there already */
     char *dir, *from;    /* folders in releases/ */
     bool hot, automatic; /* automatic: hot where it harms no process, else by a swap */
@@ -41,12 +44,14 @@ struct sup_ask {
     char *app;
     int64_t boot_ms, soak_ms, drain_ms, step_ms, began_ms; /* -1: as configured */
     int64_t suspend_ms;                                    /* hot; 0: as usual */
+    int64_t hold_ms;                                       /* -1: without limit */
+    bool ended;                                            /* its job was told to end */
     unsigned shares[SUP_SHARES];                           /* of 10,000; before all of them */
     size_t share_n, share_at;
-    struct swap_cut cut;         /* requests, at the end of the drain ... */
-    int64_t drain_took_ms;       /* ... which took so long; 0: there was none */
-    struct sup_conn *conn;       /* who waits for it; NULL */
-    struct sup_conn *abort_conn; /* who ended it; NULL */
+    struct swap_cut cut;       /* requests, at the end of the drain ... */
+    int64_t drain_took_ms;     /* ... which took so long; 0: there was none */
+    struct sup_conn *conn;     /* who waits for it; NULL */
+    struct sup_conns aborters; /* who ended it */
     struct rel_err failure;
     struct hot_report report;
     char *why_not_hot; /* what `automatic` found against it; NULL */
@@ -91,6 +96,16 @@ struct sup_rest {
     bool left_alone;  /* we may not end any */
 };
 
+/* What is done about an active peer that ended, beside whatever is under way (swap_fsm.h says in
+ * which states): `current` is booted, and is the active one as soon as it is ready. */
+struct sup_revival {
+    struct sup_peer *peer; /* boots, has never served; NULL: none */
+    int64_t began_ms;      /* since when nobody serves */
+    int64_t next_ms;       /* not before: later and later while it keeps failing */
+    int64_t backoff_ms, deadline_ms;
+    bool noted; /* that it fails stands in the history */
+};
+
 struct sup {
     uv_loop_t loop;
     struct sup_store store;
@@ -108,7 +123,8 @@ struct sup {
     bool sealed;                     /* the change under way has touched what boots next */
     struct sup_release *job_release; /* what it changes to; NULL until it is sealed */
     enum swap_state state, left;     /* now, and the one before */
-    int64_t deadline_ms, step_ms, heard_ms, nudged_ms;
+    int64_t entered_ms, deadline_ms; /* of the state */
+    int64_t step_ms, heard_ms, nudged_ms;
     enum swap_event queue[SUP_EVENTS];
     size_t queue_n;
     bool draining_queue;
@@ -118,10 +134,12 @@ struct sup {
     bool green, served; /* name slot of the next peer; has any peer ever been ready? */
     struct sup_ask ask;
     bool stopping, killed;
-    int64_t stop_deadline_ms, restart_at_ms, backoff_ms;
-    struct sup_conn *stop_conn;
-    int64_t told_ms;        /* when stop_conn heard from us */
-    struct rel_err failure; /* of sup_run itself */
+    int64_t stop_deadline_ms;
+    struct sup_conns stoppers; /* who asked for it */
+    int64_t told_ms;           /* when they heard from us */
+    struct sup_revival revival;
+    atomic_bool change_ended; /* the hot upgrade under way is to be undone */
+    struct rel_err failure;   /* of sup_run itself */
     /* of the probe under way: copies, because the peer may end meanwhile */
     struct hot_contact probe_contact, job_contact, job_old_contact;
     pid_t probe_old_pid;
@@ -145,16 +163,19 @@ void sup_notify(const char *state);
 void sup_note_journal(struct sup *s);
 /* The same for whoever must not go on without it. */
 REL_MUST_USE int sup_write_journal(struct sup *s, struct rel_err *e);
-/* The application is down: it is started again, later and later while that keeps failing. */
-void sup_restart_later(struct sup *s, bool forget);
 /* A fact: the table says what follows. Never re-enters an order. */
 void sup_post(struct sup *s, enum swap_event event);
 /* Begins what `ask` says (its strings are taken); the state must be idle. */
 void sup_begin(struct sup *s, const struct sup_ask *ask);
 /* Performs an order of the table. */
 void sup_perform(struct sup *s, enum swap_action action);
-/* Looks whether the candidate is ready, unless somebody looks already. */
-void sup_probe_candidate(struct sup *s);
+/* Looks whether that peer, which boots, is ready, unless somebody looks already. */
+void sup_probe_peer(struct sup *s, const struct sup_peer *peer);
+/* Boots a release of this home as the next peer. */
+REL_MUST_USE int sup_spawn_peer(struct sup *s, const char *dir, const struct sup_config *config,
+                                struct sup_peer **peer, struct rel_err *e);
+/* Faster ticks: something is under way. */
+void sup_wake(struct sup *s);
 void sup_step(struct sup *s, const char *step, const char *state, const char *detail);
 /* A peer ended: which event that is, or a crash of the active one. */
 void sup_on_peer_exit(struct sup_peer *peer);
@@ -178,11 +199,27 @@ void sup_reload_tick(struct sup *s);
 REL_MUST_USE int sup_settings_take(struct sup *s, const char *dir, struct rel_err *e);
 /* Those of `ask.dir`, until the order is over; and the times that were not asked for. */
 REL_MUST_USE int sup_settings_enter(struct sup *s, struct rel_err *e);
+/* Those of the active release, for a start of it beside whatever is under way; one that cannot be
+ * read any more is better started with those it had than not at all. */
+const struct sup_config *sup_settings_active(struct sup *s, const char *dir);
 /* The order is over: they stay, or those before it are back. */
 void sup_settings_settle(struct sup *s, bool keep);
 void sup_settings_fini(struct sup *s);
 
+/* sup_revive.c */
+
+/* The active peer ended. `forget`: what failed before is. */
+void sup_revive_later(struct sup *s, bool forget);
+/* A candidate is about to be booted: it is the way back to service now. */
+void sup_revive_end(struct sup *s);
+/* The peer was looked at (s->readiness). */
+void sup_revive_probed(struct sup *s);
+void sup_revive_exited(struct sup *s);
+void sup_revive_tick(struct sup *s, int64_t now);
+
 /* sup_report.c */
+/* A line of the history about an active peer that ended; `reason` NULL: it serves again. */
+void sup_report_revival(struct sup *s, const char *dir, int64_t took_ms, const char *reason);
 void sup_report_done(struct sup *s);
 void sup_report_refused(struct sup *s);
 void sup_report_undone(struct sup *s);

@@ -11,7 +11,14 @@
 #include "pkg/pkg_release.h"
 #include "swap/swap_listen.h"
 
-enum { CONNECT_MS = 5000, SUSPEND_MS = 5000, HOT_MS = 60000, PROVE_MS = 60000, SOON_MS = 1 };
+enum {
+    CONNECT_MS = 5000,
+    SUSPEND_MS = 5000,
+    HOT_MS = 60000,
+    PROVE_MS = 60000,
+    SOON_MS = 1,
+    LONG_MS = 100
+};
 enum { RUNTIME_MAX = 1 << 20 };
 
 /* Two releases side by side, and what differs. */
@@ -188,12 +195,14 @@ struct trial {
     struct sup_place place;
     struct sup_health_run *runs;
     size_t n;
+    const atomic_bool *ended;
 };
 
 static void trial_begin(struct trial *t, const struct sup_hot_job *job)
 {
     const struct sup_config *c = job->config;
 
+    t->ended = job->ended;
     t->n = 1 + (c ? c->health_n : 0);
     t->runs = rel_xcalloc(t->n, sizeof(*t->runs));
     t->runs[0].health = &sup_node_health;
@@ -210,12 +219,21 @@ static void trial_end(struct trial *t)
     free(t->runs);
 }
 
+static int check_ended(const atomic_bool *ended, struct rel_err *e)
+{
+    return ended && atomic_load(ended)
+               ? rel_fail(e, REL_E_INTERRUPTED, 0, "it was told to end, and is undone")
+               : 0;
+}
+
 /* hot_prove_fn: the probe that is due; all must pass as often as they are asked to. */
 static int try_next(void *ctx, struct rel_err *e)
 {
     struct trial *t = ctx;
     int64_t now = rel_mono_ms(), next_ms = INT64_MAX;
 
+    if (check_ended(t->ended, e) < 0)
+        return -1;
     for (size_t i = 0; i < t->n; i++) {
         struct sup_health_run *run = &t->runs[i];
         struct rel_err failed = {0};
@@ -233,7 +251,7 @@ static int try_next(void *ctx, struct rel_err *e)
     if (next_ms == INT64_MAX)
         return 0;
     now = rel_mono_ms();
-    return next_ms > now ? (int)(next_ms - now) : SOON_MS;
+    return next_ms <= now ? SOON_MS : next_ms - now > LONG_MS ? LONG_MS : (int)(next_ms - now);
 }
 
 /* In words, why somebody would rather swap; NULL: nothing speaks against it. */
@@ -297,6 +315,8 @@ static int change(const struct sup_hot_job *job, struct hot_node *node, struct h
         if (job->check)
             return 0;
     }
+    if (check_ended(job->ended, e) < 0)
+        return -1;
     trial_begin(&trial, job);
     plan->prove = try_next;
     plan->prove_ctx = &trial;

@@ -5,6 +5,8 @@
 #ifndef SUP_HOT_H
 #define SUP_HOT_H
 
+#include <stdatomic.h>
+
 #include <jansson.h>
 
 #include "hotload/hot_upgrade.h"
@@ -18,6 +20,7 @@ struct sup_hot_job {
     bool check;                                /* only look whether it could be done */
     bool automatic;                            /* rather not at all than with harm to a process */
     bool down, booted;                         /* of hot_plan */
+    const atomic_bool *ended;                  /* once it is set, what is not committed is undone */
     int suspend_ms;                            /* of hot_plan; 0: 5 s */
     int prove_ms;                              /* of hot_plan; 0: 60 s */
     int (*seal)(void *ctx, struct rel_err *e); /* of hot_plan; NULL: there is nothing */

@@ -42,6 +42,20 @@ static void note(struct sup *s, const char *outcome)
         sup_log(s, "%s", e.msg);
 }
 
+void sup_report_revival(struct sup *s, const char *dir, int64_t took_ms, const char *reason)
+{
+    struct rel_err e = {0};
+    char when[REL_TIME_LEN];
+
+    rel_time_format(rel_wall_ms(), when);
+    if (sup_history_add(s->store.home,
+                        json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:s*}", "at", when, "what",
+                                  "recover", "outcome", reason ? "refused" : "done", "to", dir,
+                                  "hot", 0, "took_ms", (json_int_t)took_ms, "reason", reason),
+                        &e) < 0)
+        sup_log(s, "%s", e.msg);
+}
+
 void sup_answer_done(struct sup *s, const char *app)
 {
     json_t *o;
@@ -102,10 +116,8 @@ void sup_report_done(struct sup *s)
     if (s->ask.conn && s->ask.failure.code)
         sup_conn_error(rel_steal(&s->ask.conn), &s->ask.failure);
     sup_answer_done(s, app);
-    if (s->ask.abort_conn) {
-        rel_fail(&e, REL_E_BUSY, 0, "too late: %s serves", s->ask.dir);
-        sup_conn_error(s->ask.abort_conn, &e);
-    }
+    rel_fail(&e, REL_E_BUSY, 0, "too late: %s serves", s->ask.dir);
+    sup_conns_error(&s->ask.aborters, &e);
     end_ask(s);
 }
 
@@ -117,14 +129,11 @@ void sup_report_refused(struct sup *s)
     note(s, "refused");
     if (s->ask.conn)
         sup_conn_error(s->ask.conn, &s->ask.failure);
-    if (s->ask.abort_conn)
-        sup_conn_result(s->ask.abort_conn,
-                        json_pack("{s:s, s:s*}", "aborted", s->ask.dir ? s->ask.dir : "", "release",
-                                  s->active ? s->active->dir : NULL));
+    sup_conns_result(&s->ask.aborters,
+                     json_pack("{s:s, s:s*}", "aborted", s->ask.dir ? s->ask.dir : s->ask.what,
+                               "release", s->active ? s->active->dir : NULL));
     if (!s->served && !s->stopping)
         s->failure = s->ask.failure;
-    else if (!s->active && !s->stopping && s->restart_at_ms == INT64_MAX)
-        sup_restart_later(s, false);
     end_ask(s);
 }
 
@@ -194,7 +203,9 @@ void sup_fail_late(struct sup *s)
 
 void sup_report_undone(struct sup *s)
 {
-    enum rel_code code = s->active ? REL_E_ROLLED_BACK : REL_E_CHILD;
+    enum rel_code code = s->stopping ? REL_E_INTERRUPTED
+                         : s->active ? REL_E_ROLLED_BACK
+                                     : REL_E_CHILD;
     struct rel_err e = {0};
 
     sup_health_end(s);
@@ -204,7 +215,7 @@ void sup_report_undone(struct sup *s)
         rel_fail(&e, code, 0, "%s", s->ask.failure.msg);
     else
         fail_exited(s, code, &e);
-    if (s->active)
+    if (s->active && !s->stopping)
         snprintf(e.msg + strlen(e.msg), sizeof(e.msg) - strlen(e.msg), ", the old one serves");
     if (s->candidate) {
         tell_tail(s, s->candidate->log);

@@ -24,8 +24,6 @@ enum {
     NUDGE_MS = 1000,
     HEARTBEAT_MS = 2000,
     DRAIN_BEAT_MS = 500,
-    BACKOFF_MIN_MS = 200,
-    BACKOFF_MAX_MS = 30000,
     QUIET_MS = 60000,
     STEP_MS = 30000 /* of a share, unless asked for */
 };
@@ -84,6 +82,7 @@ int sup_write_journal(struct sup *s, struct rel_err *e)
     add_peer(&j, s->active);
     add_peer(&j, s->candidate);
     add_peer(&j, s->old);
+    add_peer(&j, s->revival.peer);
     add_step(&j, &s->step);
     return sup_journal_write(s->store.home, &j, e);
 }
@@ -98,22 +97,28 @@ void sup_note_journal(struct sup *s)
 
 static void on_tick(uv_timer_t *timer);
 
-static void wake(struct sup *s)
+void sup_wake(struct sup *s)
 {
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
 }
 
 void sup_begin(struct sup *s, const struct sup_ask *ask)
 {
+    struct rel_err none = {0};
+
     s->ask = *ask;
     s->ask.began_ms = s->step_ms = s->heard_ms = rel_mono_ms();
-    wake(s);
+    sup_wake(s);
     if (s->ask.boot_ms <= 0)
         s->ask.boot_ms = s->options->boot_ms;
     if (s->ask.step_ms < 0)
         s->ask.step_ms = STEP_MS;
-    if (s->active && !s->ask.from)
-        s->ask.from = rel_xstrdup(s->active->dir);
+    if (s->served && !s->ask.from) { /* `current`, where it is not up right now */
+        if (s->active)
+            s->ask.from = rel_xstrdup(s->active->dir);
+        else if (sup_store_current(s->store.home, &s->ask.from, &none) < 0)
+            sup_log(s, "%s", none.msg);
+    }
     sup_post(s, SWAP_ASKED);
 }
 
@@ -123,7 +128,7 @@ void sup_stop_all(struct sup *s)
         s->stopping = true;
         s->stop_deadline_ms = rel_mono_ms() + s->config.shutdown_ms;
         s->nudged_ms = rel_mono_ms();
-        wake(s);
+        sup_wake(s);
         sup_notify("STOPPING=1");
         sup_log(s, "stopping");
         if (swap_fsm_step(s->state, SWAP_ABORTED).action != SWAP_UNEXPECTED) {
@@ -132,40 +137,29 @@ void sup_stop_all(struct sup *s)
             sup_post(s, SWAP_ABORTED);
         }
     }
-    if (s->worker)
-        sup_worker_kill(s->worker, REL_E_INTERRUPTED, "was ended: the supervisor was told to stop");
     if (s->active)
         sup_peer_stop(s->active);
     if (s->candidate)
         sup_peer_stop(s->candidate);
     if (s->old)
         sup_peer_stop(s->old);
+    if (s->revival.peer)
+        sup_peer_kill(s->revival.peer); /* it never served */
 }
 
-void sup_restart_later(struct sup *s, bool forget)
-{
-    s->backoff_ms = forget || !s->backoff_ms ? BACKOFF_MIN_MS : s->backoff_ms * 2;
-    if (s->backoff_ms > BACKOFF_MAX_MS)
-        s->backoff_ms = BACKOFF_MAX_MS;
-    s->restart_at_ms = rel_mono_ms() + s->backoff_ms;
-    sup_log(s, "it is started again in %d ms", (int)s->backoff_ms);
-    wake(s);
-}
-
-/* The active peer ended by itself. What it died of a quiet minute ago is forgotten. While a
- * candidate is on its way, that one is the fastest way back to service. */
+/* The active peer ended by itself. What it died of a quiet minute ago is forgotten. */
 static void on_crash(struct sup *s, struct sup_peer *peer)
 {
     rel_autofree char *end = sup_peer_end_text(peer);
-    bool swapping = s->candidate != NULL;
 
     s->active = NULL;
+    s->revival.began_ms = rel_mono_ms();
     if (!s->stopping)
         sup_log(s, "%s %s", peer->contact.node, end);
-    if (swapping)
+    if (s->candidate)
         sup_block_old(s);
-    else if (!s->stopping)
-        sup_restart_later(s, rel_wall_ms() - peer->since_ms > QUIET_MS);
+    if (!s->stopping && swap_state_revives(s->state))
+        sup_revive_later(s, rel_wall_ms() - peer->since_ms > QUIET_MS);
     sup_peer_close(peer);
     sup_note_journal(s);
 }
@@ -183,7 +177,7 @@ static void on_new_exit(struct sup *s, struct sup_peer *peer)
 static uint64_t oldest_other(const struct sup_peer *peer)
 {
     const struct sup *s = peer->owner->ctx;
-    const struct sup_peer *all[] = {s->active, s->candidate, s->old};
+    const struct sup_peer *all[] = {s->active, s->candidate, s->old, s->revival.peer};
     uint64_t oldest = UINT64_MAX;
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
@@ -205,25 +199,16 @@ void sup_on_peer_exit(struct sup_peer *peer)
     } else if (peer == s->active) {
         on_crash(s, peer);
         sup_post(s, SWAP_OLD_EXITED);
+    } else if (peer == s->revival.peer) {
+        sup_revive_exited(s);
+    } else { /* it was killed on its way, and nobody waits for it */
+        sup_peer_close(peer);
     }
-}
-
-static void restart_current(struct sup *s, const char *what)
-{
-    struct sup_ask ask = {.what = what, .soak_ms = 0, .drain_ms = -1, .step_ms = -1};
-    struct rel_err e = {0};
-
-    s->restart_at_ms = INT64_MAX;
-    if (sup_store_current(s->store.home, &ask.dir, &e) < 0)
-        sup_log(s, "%s", e.msg);
-    else
-        sup_begin(s, &ask);
 }
 
 static void close_all(struct sup *s)
 {
-    if (s->stop_conn)
-        sup_conn_result(rel_steal(&s->stop_conn), json_pack("{s:b}", "stopped", 1));
+    sup_conns_result(&s->stoppers, json_pack("{s:b}", "stopped", 1));
     sup_control_close(s->control);
     uv_close((uv_handle_t *)&s->tick, NULL);
     sup_signals_close(s);
@@ -231,7 +216,8 @@ static void close_all(struct sup *s)
 
 static void while_stopping(struct sup *s, int64_t now)
 {
-    if (!s->active && !s->candidate && !s->old && s->state == SWAP_IDLE && !s->probe_busy) {
+    if (!s->active && !s->candidate && !s->old && !s->revival.peer && s->state == SWAP_IDLE &&
+        !s->probe_busy) {
         close_all(s);
     } else if (now > s->stop_deadline_ms && !s->killed) {
         s->killed = true;
@@ -290,9 +276,10 @@ static void beat(struct sup *s, int64_t now)
     rel_autofree char *drain = NULL;
     int64_t pause = s->state == SWAP_DRAINING ? DRAIN_BEAT_MS : HEARTBEAT_MS;
 
-    if (s->stop_conn && now - s->told_ms > HEARTBEAT_MS) {
+    if (now - s->told_ms > HEARTBEAT_MS) {
         s->told_ms = now;
-        sup_conn_progress(s->stop_conn, "stop", "running", NULL, 0);
+        sup_conns_progress(&s->stoppers, "stop");
+        sup_conns_progress(&s->ask.aborters, "abort");
     }
     if (s->state == SWAP_IDLE || !s->ask.conn || now - s->heard_ms < pause)
         return;
@@ -312,7 +299,8 @@ static void on_tick(uv_timer_t *timer)
         sup_post(s, SWAP_DEADLINE);
     }
     if (s->state == SWAP_BOOTING && s->candidate && !s->stopping)
-        sup_probe_candidate(s);
+        sup_probe_peer(s, s->candidate);
+    sup_revive_tick(s, now);
     nudge(s, now);
     sup_reload_tick(s);
     sup_child_reap_orphans();
@@ -324,8 +312,6 @@ static void on_tick(uv_timer_t *timer)
     beat(s, now);
     if (s->stopping)
         while_stopping(s, now);
-    else if (!s->active && s->state == SWAP_IDLE && !s->job_busy && now >= s->restart_at_ms)
-        restart_current(s, "recover");
     if (s->state == SWAP_IDLE && s->active && !s->stopping)
         uv_timer_start(timer, on_tick, REST_MS, REST_MS);
 }
@@ -414,8 +400,9 @@ static void announce(struct sup *s)
 
 int sup_run(const struct sup_run_options *options, struct rel_err *e)
 {
-    struct sup s = {.options = options, .restart_at_ms = INT64_MAX, .deadline_ms = INT64_MAX};
-    struct sup_ask ask = {.what = "boot", .soak_ms = 0, .drain_ms = -1, .step_ms = -1};
+    struct sup s = {.options = options, .deadline_ms = INT64_MAX};
+    struct sup_ask ask = {
+        .what = "boot", .soak_ms = 0, .drain_ms = -1, .step_ms = -1, .hold_ms = -1};
     rel_autofree char *contact = NULL;
 
     s.owner = (struct sup_peer_owner){sup_on_peer_exit, oldest_other, &s};

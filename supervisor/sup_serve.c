@@ -33,6 +33,7 @@ static json_t *peers_of(const struct sup *s)
     add_peer(peers, s->active, "active");
     add_peer(peers, s->candidate, "candidate");
     add_peer(peers, s->old, "retiring");
+    add_peer(peers, s->revival.peer, "starting");
     return peers;
 }
 
@@ -63,6 +64,7 @@ static json_t *swap_of(const struct sup *s)
     }
     o = json_pack("{s:s*, s:s*, s:s, s:s*, s:o}", "from", s->ask.from, "to", s->ask.dir,
                   "waits_for", swap_state_waits_for(s->state), "draining", drain, "groups", groups);
+    json_object_set_new(o, "waited_ms", json_integer(rel_mono_ms() - s->entered_ms));
     if (s->deadline_ms != INT64_MAX)
         json_object_set_new(o, "left_ms", json_integer(left_ms > 0 ? left_ms : 0));
     return o;
@@ -74,17 +76,25 @@ static json_t *steering_of(const struct sup *s)
     return s->steer.why_not ? json_sprintf("off: %s", s->steer.why_not) : json_string("on");
 }
 
+/* "running" is said of an application that was seen to be ready. */
+static const char *state_of(const struct sup *s)
+{
+    if (s->stopping)
+        return "stopping";
+    if (!s->served)
+        return "starting";
+    if (s->state != SWAP_IDLE)
+        return swap_state_name(s->state);
+    return s->active ? "running" : s->revival.peer ? "starting" : "down";
+}
+
 static json_t *status_of(const struct sup *s)
 {
     const struct sup_peer *p = s->active;
     json_t *o = json_pack("{s:s, s:s, s:i, s:o, s:s*, s:o, s:o*}", "home", s->store.home, "state",
-                          s->stopping             ? "stopping"
-                          : s->state != SWAP_IDLE ? swap_state_name(s->state)
-                          : p                     ? "running"
-                                                  : "down",
-                          "supervisor_pid", (int)getpid(), "peers", peers_of(s), "doing",
-                          s->state != SWAP_IDLE ? s->ask.what : NULL, "steering", steering_of(s),
-                          "swap", swap_of(s));
+                          state_of(s), "supervisor_pid", (int)getpid(), "peers", peers_of(s),
+                          "doing", s->state != SWAP_IDLE ? s->ask.what : NULL, "steering",
+                          steering_of(s), "swap", swap_of(s));
     char since[REL_TIME_LEN];
 
     if (!p)
@@ -138,6 +148,7 @@ static int take_swap_args(const json_t *args, struct sup_ask *ask, struct rel_er
     ask->step_ms = time_of(args, "step_ms", -1);
     ask->suspend_ms = time_of(args, "suspend_ms", 0);
     ask->hold = json_is_true(json_object_get(args, "hold"));
+    ask->hold_ms = time_of(args, "hold_ms", -1);
     ask->until_serving = until && !strcmp(until, "serving");
     return take_shares(json_object_get(args, "canary"), ask, e);
 }
@@ -185,7 +196,8 @@ static int make_ask(struct sup *s, const struct sup_request *r, struct sup_ask *
     if (!release || (*release != '/' && !sup_is_url(release)))
         return rel_fail(e, REL_E_INPUT, 0, "the path of a tarball is missing");
     if (ask->hot && !s->active)
-        return rel_fail(e, REL_E_INPUT, 0, "nothing runs that could be changed");
+        return rel_fail(e, REL_E_UNREACHABLE, 0,
+                        "nothing runs that could be changed, it is being started again");
     ask->release = rel_xstrdup(release);
     if (s->active || s->config.app)
         ask->app = rel_xstrdup(s->active ? s->active->release->name : s->config.app);
@@ -207,11 +219,13 @@ static void cut_over(struct sup *s, struct sup_conn *conn)
     sup_post(s, SWAP_CONTINUED);
 }
 
-static void abort_swap(struct sup *s, struct sup_conn *conn)
+/* Who comes second waits for the same end. */
+static void abort_order(struct sup *s, struct sup_conn *conn)
 {
+    bool going_on = !s->ask.ended && !s->ask.aborters.n;
     struct rel_err e = {0};
 
-    if (swap_fsm_step(s->state, SWAP_ABORTED).action == SWAP_UNEXPECTED || s->ask.abort_conn) {
+    if (swap_fsm_step(s->state, SWAP_ABORTED).action == SWAP_UNEXPECTED && going_on) {
         rel_fail(&e, REL_E_INPUT, 0, "there is nothing to abort: the supervisor is %s%s",
                  s->state == SWAP_IDLE ? "idle" : swap_state_name(s->state),
                  s->state == SWAP_DRAINING || s->state == SWAP_RETIRING
@@ -220,9 +234,12 @@ static void abort_swap(struct sup *s, struct sup_conn *conn)
         sup_conn_error(conn, &e);
         return;
     }
-    s->ask.abort_conn = conn;
+    sup_conns_add(&s->ask.aborters, conn);
+    if (!going_on)
+        return;
     rel_err_clear(&s->ask.failure);
-    rel_fail(&s->ask.failure, REL_E_ROLLED_BACK, 0, "%s was aborted by the operator", s->ask.dir);
+    rel_fail(&s->ask.failure, s->candidate || s->old ? REL_E_ROLLED_BACK : REL_E_INTERRUPTED, 0,
+             "%s was aborted by the operator", s->ask.dir ? s->ask.dir : s->ask.what);
     sup_post(s, SWAP_ABORTED);
 }
 
@@ -235,12 +252,12 @@ void sup_on_request(void *ctx, struct sup_conn *conn, const struct sup_request *
     if (r->cmd == SUP_CMD_STATUS) {
         sup_conn_result(conn, status_of(s));
     } else if (r->cmd == SUP_CMD_STOP) {
-        s->stop_conn = conn;
+        sup_conns_add(&s->stoppers, conn);
         sup_stop_all(s);
     } else if (r->cmd == SUP_CMD_CUTOVER) {
         cut_over(s, conn);
     } else if (r->cmd == SUP_CMD_ABORT) {
-        abort_swap(s, conn);
+        abort_order(s, conn);
     } else if (make_ask(s, r, &ask, &e) < 0) {
         sup_conn_error(conn, &e);
     } else {
@@ -255,8 +272,6 @@ void sup_on_gone(void *ctx, struct sup_conn *conn)
 
     if (s->ask.conn == conn)
         s->ask.conn = NULL;
-    if (s->ask.abort_conn == conn)
-        s->ask.abort_conn = NULL;
-    if (s->stop_conn == conn)
-        s->stop_conn = NULL;
+    sup_conns_drop(&s->ask.aborters, conn);
+    sup_conns_drop(&s->stoppers, conn);
 }

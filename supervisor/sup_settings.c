@@ -63,21 +63,25 @@ int sup_settings_enter(struct sup *s, struct rel_err *e)
 
     if (check_incoming(s, e) < 0)
         return -1;
-    if (read_for(s, s->ask.dir, &read, e) == 0) {
-        s->before = s->config;
-        s->has_before = true;
-        s->config = read;
-    } else if (strcmp(s->ask.what, "recover") != 0) {
+    if (read_for(s, s->ask.dir, &read, e) < 0)
         return -1;
-    } else { /* better served by the old settings than not at all */
-        sup_log(s, "the settings stay as they were: %s", e->msg);
-        rel_err_clear(e);
-    }
+    s->before = s->config;
+    s->has_before = true;
+    s->config = read;
     if (s->ask.soak_ms < 0)
         s->ask.soak_ms = s->config.soak_ms;
     if (s->ask.drain_ms < 0)
         s->ask.drain_ms = s->config.drain_ms;
     return 0;
+}
+
+const struct sup_config *sup_settings_active(struct sup *s, const char *dir)
+{
+    struct rel_err e = {0};
+
+    if (s->state == SWAP_IDLE && sup_settings_take(s, dir, &e) < 0)
+        sup_log(s, "the settings stay as they were: %s", e.msg);
+    return s->has_before ? &s->before : &s->config;
 }
 
 void sup_settings_settle(struct sup *s, bool keep)

@@ -62,6 +62,10 @@ int sup_guard(struct sup *s, struct rel_err *e)
         free(rel_steal(&s->steer.why_not));
         return 0;
     }
+    if (!hot_contact_alive(&s->active->contact)) { /* it has just ended: nobody is to be guarded */
+        swap_traffic_free(rel_steal(&s->steer.traffic));
+        return 0;
+    }
     if (own.code == REL_E_UNSUPPORTED) {
         give_up_steering(s, &own);
         return 0;

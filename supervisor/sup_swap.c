@@ -67,7 +67,7 @@ static void on_unpacked(void *ctx, const json_t *answer, const struct rel_err *f
     if (answer)
         (void)!settle(s, answer, &e);
     sup_incoming_drop(&s->incoming);
-    if (e.code) {
+    if (e.code || s->ask.ended) {
         refuse(s, &e);
         return;
     }
@@ -108,7 +108,7 @@ static void on_inspected(void *ctx, const json_t *answer, const struct rel_err *
         rel_fail(&e, REL_E_INTERNAL, 0, "the worker answered what is no mark");
     if (!e.code)
         (void)!sup_release_mark(root, mark, &e);
-    if (e.code)
+    if (e.code || s->ask.ended)
         refuse(s, &e);
     else
         unpacked(s);
@@ -168,10 +168,11 @@ static void on_steps_done(void *ctx, const struct rel_err *e)
 
     s->steps = NULL;
     s->step = (struct sup_child){0};
-    s->ask.failure = *e;
-    if (!e->code)
+    if (!s->ask.ended)
+        s->ask.failure = *e;
+    if (!s->ask.failure.code)
         sup_step(s, "before_boot", "done", NULL);
-    sup_post(s, e->code ? SWAP_REFUSED : SWAP_PREPARED);
+    sup_post(s, s->ask.failure.code ? SWAP_REFUSED : SWAP_PREPARED);
 }
 
 /* Only where there is something to migrate from: not when a peer is started again. */
@@ -216,27 +217,30 @@ static int record(struct sup *s, struct rel_err *e)
 }
 
 /* In the journal before it does anything. */
-static int spawn_candidate(struct sup *s, struct rel_err *e)
+int sup_spawn_peer(struct sup *s, const char *dir, const struct sup_config *config,
+                   struct sup_peer **peer, struct rel_err *e)
 {
     struct sup_spawn spawn = {.home = s->store.home,
-                              .dir = s->ask.dir,
+                              .dir = dir,
                               .generation = ++s->generation,
                               .green = s->green,
-                              .config = &s->config,
+                              .config = config,
                               .beside = s->active};
 
     if (s->stopping)
         return rel_fail(e, REL_E_BUSY, 0, "the supervisor is stopping");
-    if (sup_guard(s, e) < 0 || sup_peer_spawn(&spawn, &s->candidate, e) < 0)
+    if (sup_peer_spawn(&spawn, peer, e) < 0)
         return -1;
     if (record(s, e) < 0) {
-        sup_peer_drop(rel_steal(&s->candidate));
+        sup_peer_drop(rel_steal(peer));
         return -1;
     }
-    if (sup_peer_go(&s->loop, s->candidate, &s->owner, e) < 0) {
-        s->candidate = NULL;
+    if (sup_peer_go(&s->loop, *peer, &s->owner, e) < 0) {
+        *peer = NULL;
         return -1;
     }
+    s->green = !s->green;
+    free(rel_steal(&s->why));
     return 0;
 }
 
@@ -244,12 +248,12 @@ static void do_spawn(struct sup *s)
 {
     struct rel_err e = {0};
 
-    if (spawn_candidate(s, &e) < 0) {
+    sup_revive_end(s);
+    if (sup_guard(s, &e) < 0 || sup_spawn_peer(s, s->ask.dir, &s->config, &s->candidate, &e) < 0) {
         s->ask.failure = e;
         sup_post(s, SWAP_CANDIDATE_EXITED);
         return;
     }
-    s->green = !s->green;
     sup_step(s, "boot", "running", s->candidate->contact.node);
 }
 
@@ -264,18 +268,13 @@ static void on_probe(uv_work_t *work)
         s->readiness.why = rel_xstrdup(s->probe_err.msg);
 }
 
-static void on_probed(uv_work_t *work, int status)
+static bool is_probed(const struct sup *s, const struct sup_peer *peer)
 {
-    struct sup *s = work->data;
+    return peer && peer->contact.generation == s->probe_generation;
+}
 
-    (void)status;
-    s->probe_busy = false;
-    hot_contact_fini(&s->probe_contact);
-    free(s->why);
-    s->why = rel_steal(&s->readiness.why);
-    if (s->state != SWAP_BOOTING || !s->candidate ||
-        s->candidate->contact.generation != s->probe_generation)
-        return;
+static void judge_candidate(struct sup *s)
+{
     if (s->readiness.never) {
         rel_fail(&s->ask.failure, REL_E_INPUT, 0, "%s: %s", s->ask.dir, s->why);
         sup_post(s, SWAP_REFUSED);
@@ -285,14 +284,27 @@ static void on_probed(uv_work_t *work, int status)
     }
 }
 
-void sup_probe_candidate(struct sup *s)
+static void on_probed(uv_work_t *work, int status)
 {
-    const struct hot_contact *c = &s->candidate->contact;
+    struct sup *s = work->data;
 
+    (void)status;
+    s->probe_busy = false;
+    hot_contact_fini(&s->probe_contact);
+    free(s->why);
+    s->why = rel_steal(&s->readiness.why);
+    if (s->state == SWAP_BOOTING && is_probed(s, s->candidate))
+        judge_candidate(s);
+    else if (is_probed(s, s->revival.peer))
+        sup_revive_probed(s);
+}
+
+void sup_probe_peer(struct sup *s, const struct sup_peer *peer)
+{
     if (s->probe_busy)
         return;
-    s->probe_contact = hot_contact_copy(c);
-    s->probe_generation = c->generation;
+    s->probe_contact = hot_contact_copy(&peer->contact);
+    s->probe_generation = peer->contact.generation;
     s->probe_old_pid = s->active ? s->active->contact.pid : 0;
     s->probe_old_port = s->active ? s->active->contact.port : 0;
     s->probe_busy = true;
@@ -350,10 +362,19 @@ static void do_nothing(struct sup *s)
     (void)s;
 }
 
-static void do_kill_step(struct sup *s)
+/* It ends, and says so by SWAP_REFUSED; a hot upgrade that is committed by then says that. */
+static void do_end_job(struct sup *s)
 {
+    struct rel_err *e = &s->ask.failure;
+
+    if (!e->code)
+        rel_fail(e, REL_E_TIMEOUT, 0, "it was not over in time (%s)", swap_state_name(s->state));
+    s->ask.ended = true;
+    if (s->worker)
+        sup_worker_kill(s->worker, e->code, e->msg);
     if (s->steps)
-        sup_steps_kill(s->steps, s->ask.failure.code ? s->ask.failure.msg : "was ended");
+        sup_steps_kill(s->steps, e->msg);
+    atomic_store(&s->change_ended, s->state == SWAP_CHANGING);
 }
 
 static void do_kill_old(struct sup *s)
@@ -373,7 +394,7 @@ void sup_perform(struct sup *s, enum swap_action action)
         [SWAP_IGNORE] = do_nothing,
         [SWAP_UNPACK] = do_unpack,
         [SWAP_RUN_STEPS] = do_run_steps,
-        [SWAP_KILL_STEP] = do_kill_step,
+        [SWAP_END_JOB] = do_end_job,
         [SWAP_SPAWN_CANDIDATE] = do_spawn,
         [SWAP_PROBE] = sup_prove,
         [SWAP_HOLD] = sup_hold,

@@ -6,22 +6,25 @@
 #include "supervisor/sup_engine.h"
 
 enum {
+    UNPACK_MS = 4800000, /* its worker has less */
     STEPS_MS = 86400000, /* each has its own */
-    HOLD_MS = 3600000,
-    HANDOVER_MS = 1000, /* beyond what the two calls may take */
+    CHANGE_MS = 300000,  /* beyond its probes: it has deadlines of its own as well */
+    HANDOVER_MS = 1000,  /* beyond what the two calls may take */
     REVERT_MS = 10000
 };
 
-/* How long a state with that deadline may last. */
+/* How long a state with that deadline may last; -1: without limit. */
 static int64_t time_of(const struct sup *s, enum swap_deadline deadline)
 {
     switch (deadline) {
+    case SWAP_DEADLINE_UNPACK:
+        return UNPACK_MS;
     case SWAP_DEADLINE_STEPS:
         return STEPS_MS;
     case SWAP_DEADLINE_BOOT:
         return s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms;
     case SWAP_DEADLINE_HOLD:
-        return HOLD_MS;
+        return s->ask.hold_ms;
     case SWAP_DEADLINE_HANDOVER:
         return s->config.before_cutover.timeout_ms + s->config.after_cutover.timeout_ms +
                HANDOVER_MS;
@@ -35,6 +38,8 @@ static int64_t time_of(const struct sup *s, enum swap_deadline deadline)
         return s->ask.drain_ms < REVERT_MS ? s->ask.drain_ms : REVERT_MS;
     case SWAP_DEADLINE_SHUTDOWN:
         return s->config.shutdown_ms;
+    case SWAP_DEADLINE_CHANGE:
+        return CHANGE_MS + time_of(s, SWAP_DEADLINE_BOOT);
     case SWAP_DEADLINE_NONE:
     case SWAP_DEADLINE_COUNT:
         break;
@@ -50,7 +55,7 @@ static void enter(struct sup *s, enum swap_state state)
         return;
     s->left = s->state;
     s->state = state;
-    s->nudged_ms = now;
+    s->entered_ms = s->nudged_ms = now;
     s->deadline_ms = time_ms < 0 ? INT64_MAX : now + time_ms;
     sup_note_journal(s);
 }

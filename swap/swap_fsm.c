@@ -6,22 +6,26 @@
 
 static const struct swap_cell table[SWAP_STATE_COUNT][SWAP_EVENT_COUNT] = {
     ON(SWAP_IDLE, SWAP_ASKED, SWAP_UNPACKING, SWAP_UNPACK),
-    IGNORE(SWAP_IDLE, SWAP_OLD_EXITED), /* the one that serves crashed: started anew */
+    IGNORE(SWAP_IDLE, SWAP_OLD_EXITED), /* the one that serves crashed: revived (swap_fsm.h) */
 
     ON(SWAP_UNPACKING, SWAP_UNPACKED, SWAP_PREPARING, SWAP_RUN_STEPS),
     ON(SWAP_UNPACKING, SWAP_UNPACKED_HOT, SWAP_CHANGING, SWAP_CHANGE_CODE),
     ON(SWAP_UNPACKING, SWAP_REFUSED, SWAP_IDLE, SWAP_REPORT_REFUSED),
+    ON(SWAP_UNPACKING, SWAP_ABORTED, SWAP_UNPACKING, SWAP_END_JOB),
+    ON(SWAP_UNPACKING, SWAP_DEADLINE, SWAP_UNPACKING, SWAP_END_JOB),
     IGNORE(SWAP_UNPACKING, SWAP_OLD_EXITED),
 
     ON(SWAP_CHANGING, SWAP_CHANGED, SWAP_IDLE, SWAP_REPORT_DONE),
     ON(SWAP_CHANGING, SWAP_NOT_HOT, SWAP_PREPARING, SWAP_RUN_STEPS), /* then by a swap */
     ON(SWAP_CHANGING, SWAP_REFUSED, SWAP_IDLE, SWAP_REPORT_REFUSED),
+    ON(SWAP_CHANGING, SWAP_ABORTED, SWAP_CHANGING, SWAP_END_JOB), /* undone, if not committed */
+    ON(SWAP_CHANGING, SWAP_DEADLINE, SWAP_CHANGING, SWAP_END_JOB),
     IGNORE(SWAP_CHANGING, SWAP_OLD_EXITED),
 
     ON(SWAP_PREPARING, SWAP_PREPARED, SWAP_BOOTING, SWAP_SPAWN_CANDIDATE),
     ON(SWAP_PREPARING, SWAP_REFUSED, SWAP_IDLE, SWAP_REPORT_REFUSED),
-    ON(SWAP_PREPARING, SWAP_ABORTED, SWAP_PREPARING, SWAP_KILL_STEP),
-    ON(SWAP_PREPARING, SWAP_DEADLINE, SWAP_PREPARING, SWAP_KILL_STEP),
+    ON(SWAP_PREPARING, SWAP_ABORTED, SWAP_PREPARING, SWAP_END_JOB),
+    ON(SWAP_PREPARING, SWAP_DEADLINE, SWAP_PREPARING, SWAP_END_JOB),
     IGNORE(SWAP_PREPARING, SWAP_OLD_EXITED),
 
     ON(SWAP_BOOTING, SWAP_CANDIDATE_READY, SWAP_PROBING, SWAP_PROBE),
@@ -76,7 +80,7 @@ static const struct swap_cell table[SWAP_STATE_COUNT][SWAP_EVENT_COUNT] = {
 
     ON(SWAP_RETIRING, SWAP_DEADLINE, SWAP_RETIRING, SWAP_KILL_OLD),
     ON(SWAP_RETIRING, SWAP_OLD_EXITED, SWAP_IDLE, SWAP_REPORT_DONE),
-    IGNORE(SWAP_RETIRING, SWAP_CANDIDATE_EXITED), /* it serves: started anew when we are idle */
+    IGNORE(SWAP_RETIRING, SWAP_CANDIDATE_EXITED), /* it serves: revived */
 
     ON(SWAP_REVERTING, SWAP_DRAINED, SWAP_ABORTING, SWAP_STOP_CANDIDATE),
     ON(SWAP_REVERTING, SWAP_QUIET, SWAP_ABORTING, SWAP_STOP_CANDIDATE),
@@ -98,7 +102,7 @@ struct swap_cell swap_fsm_step(enum swap_state state, enum swap_event event)
     return cell;
 }
 
-#define XX(constant, name, deadline, what) SWAP_DEADLINE_##deadline,
+#define XX(constant, name, deadline, active, what) SWAP_DEADLINE_##deadline,
 enum swap_deadline swap_state_deadline(enum swap_state state)
 {
     static const enum swap_deadline deadlines[] = {SWAP_STATE_MAP(XX)};
@@ -107,7 +111,18 @@ enum swap_deadline swap_state_deadline(enum swap_state state)
 }
 #undef XX
 
-#define XX(constant, name, deadline, what) #name,
+#define REVIVED                                    true
+#define COVERED                                    false
+#define XX(constant, name, deadline, active, what) active,
+bool swap_state_revives(enum swap_state state)
+{
+    static const bool revives[] = {SWAP_STATE_MAP(XX)};
+
+    return revives[state];
+}
+#undef XX
+
+#define XX(constant, name, deadline, active, what) #name,
 const char *swap_state_name(enum swap_state state)
 {
     static const char *const names[] = {SWAP_STATE_MAP(XX)};
@@ -116,7 +131,7 @@ const char *swap_state_name(enum swap_state state)
 }
 #undef XX
 
-#define XX(constant, name, deadline, what) what,
+#define XX(constant, name, deadline, active, what) what,
 const char *swap_state_waits_for(enum swap_state state)
 {
     static const char *const texts[] = {SWAP_STATE_MAP(XX)};

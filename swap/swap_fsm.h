@@ -10,24 +10,28 @@
 #ifndef SWAP_FSM_H
 #define SWAP_FSM_H
 
-/* XX(constant, name, deadline, what it waits for): waiting states are gerunds; which of the
- * supervisor's times bounds each is in its row (NONE: a worker with deadlines of its own ends it,
- * or nothing is under way). */
-#define SWAP_STATE_MAP(XX)                                                                   \
-    XX(SWAP_IDLE, idle, NONE, "an order")                                                    \
-    XX(SWAP_UNPACKING, unpacking, NONE, "the release is verified and unpacked")              \
-    XX(SWAP_PREPARING, preparing, STEPS, "the before_boot steps")                            \
-    XX(SWAP_BOOTING, booting, BOOT, "the candidate is started and listens")                  \
-    XX(SWAP_PROBING, probing, BOOT, "the candidate answers through preview connections")     \
-    XX(SWAP_HOLDING, holding, HOLD, "a person who looks at the candidate")                   \
-    XX(SWAP_HANDING_OVER, handing_over, HANDOVER, "before_cutover and after_cutover")        \
-    XX(SWAP_SHIFTING, shifting, STEP, "a share of the new connections proves the candidate") \
-    XX(SWAP_SOAKING, soaking, SOAK, "the time in which a failure leads back")                \
-    XX(SWAP_DRAINING, draining, DRAIN, "what the old peer has begun")                        \
-    XX(SWAP_RETIRING, retiring, SHUTDOWN, "the old peer ends, and its connections with it")  \
-    XX(SWAP_REVERTING, reverting, REVERT, "what the candidate has begun")                    \
-    XX(SWAP_ABORTING, aborting, SHUTDOWN, "the candidate ends")                              \
-    XX(SWAP_CHANGING, changing, NONE, "the hot upgrade")
+#include <stdbool.h>
+
+/* XX(constant, name, deadline, active, what it waits for): waiting states are gerunds; which of the
+ * supervisor's times bounds each is in its row. `active`: what becomes of an active peer that ends:
+ * REVIVED, it is started again at once beside whatever is under way; COVERED, the other peer is the
+ * way back to service, and the table says how. */
+#define SWAP_STATE_MAP(XX)                                                                        \
+    XX(SWAP_IDLE, idle, NONE, REVIVED, "an order")                                                \
+    XX(SWAP_UNPACKING, unpacking, UNPACK, REVIVED, "the release is fetched, verified, unpacked")  \
+    XX(SWAP_PREPARING, preparing, STEPS, REVIVED, "the before_boot steps")                        \
+    XX(SWAP_BOOTING, booting, BOOT, COVERED, "the candidate is started and listens")              \
+    XX(SWAP_PROBING, probing, BOOT, COVERED, "the candidate answers through preview connections") \
+    XX(SWAP_HOLDING, holding, HOLD, COVERED, "a person who looks at the candidate")               \
+    XX(SWAP_HANDING_OVER, handing_over, HANDOVER, COVERED, "before_cutover and after_cutover")    \
+    XX(SWAP_SHIFTING, shifting, STEP, COVERED, "a share of the new connections proves it")        \
+    XX(SWAP_SOAKING, soaking, SOAK, COVERED, "the time in which a failure leads back")            \
+    XX(SWAP_DRAINING, draining, DRAIN, COVERED, "what the old peer has begun")                    \
+    XX(SWAP_RETIRING, retiring, SHUTDOWN, REVIVED,                                                \
+       "the old peer ends, and its connections with it")                                          \
+    XX(SWAP_REVERTING, reverting, REVERT, COVERED, "what the candidate has begun")                \
+    XX(SWAP_ABORTING, aborting, SHUTDOWN, REVIVED, "the candidate ends")                          \
+    XX(SWAP_CHANGING, changing, CHANGE, REVIVED, "the hot upgrade")
 
 /* Events are facts. */
 #define SWAP_EVENT_MAP(XX)                      \
@@ -57,7 +61,7 @@
     XX(SWAP_IGNORE, ignore)                   \
     XX(SWAP_UNPACK, unpack)                   \
     XX(SWAP_RUN_STEPS, run_steps)             \
-    XX(SWAP_KILL_STEP, kill_step)             \
+    XX(SWAP_END_JOB, end_job)                 \
     XX(SWAP_SPAWN_CANDIDATE, spawn_candidate) \
     XX(SWAP_PROBE, probe)                     \
     XX(SWAP_HOLD, hold)                       \
@@ -77,6 +81,7 @@
 
 #define SWAP_DEADLINE_MAP(XX)            \
     XX(SWAP_DEADLINE_NONE, none)         \
+    XX(SWAP_DEADLINE_UNPACK, unpack)     \
     XX(SWAP_DEADLINE_STEPS, steps)       \
     XX(SWAP_DEADLINE_BOOT, boot)         \
     XX(SWAP_DEADLINE_HOLD, hold)         \
@@ -85,9 +90,10 @@
     XX(SWAP_DEADLINE_SOAK, soak)         \
     XX(SWAP_DEADLINE_DRAIN, drain)       \
     XX(SWAP_DEADLINE_REVERT, revert)     \
-    XX(SWAP_DEADLINE_SHUTDOWN, shutdown)
+    XX(SWAP_DEADLINE_SHUTDOWN, shutdown) \
+    XX(SWAP_DEADLINE_CHANGE, change)
 
-#define XX(constant, name, deadline, what) constant,
+#define XX(constant, name, deadline, active, what) constant,
 enum swap_state { SWAP_STATE_MAP(XX) SWAP_STATE_COUNT };
 #undef XX
 #define XX(constant, name) constant,
@@ -103,6 +109,8 @@ struct swap_cell {
 
 struct swap_cell swap_fsm_step(enum swap_state state, enum swap_event event);
 enum swap_deadline swap_state_deadline(enum swap_state state);
+/* Is an active peer that ended started again in that state? */
+bool swap_state_revives(enum swap_state state);
 const char *swap_state_name(enum swap_state state);
 const char *swap_state_waits_for(enum swap_state state);
 const char *swap_event_name(enum swap_event event);

@@ -6,9 +6,9 @@
  * journal names them) and boots what `current` names.
  *
  * At any moment the world may fall calm: from then on nobody crashes, answers or decides any more,
- * whoever is hung stays so, and nothing is left but the supervisor's own deadlines, workers whose
- * state has none, and processes that end because they were told to. Everything must come to rest
- * then; and be idle. */
+ * whoever is hung stays so, and nothing is left but the supervisor's own deadlines, what ends
+ * because it was told to, and an active peer that is started again, beside the table. Everything
+ * must come to rest then; be idle; and serve. */
 #include "table.pml"
 
 #define NOBODY 0
@@ -25,7 +25,7 @@ bool deaf = false, old_killed = false, new_killed = false;
 bool proved = false, soaked = false;
 bool failed = false; /* a probe said no, or a person, or the kernel */
 bool armed = false;  /* the deadline of this state is to come */
-bool draining = false, killing_step = false;
+bool draining = false, ending_job = false;
 bool job = false; /* a worker is to answer, once */
 bool calm = false;
 byte shares = 0;
@@ -55,7 +55,7 @@ inline end_run(release) {
     current = OLD;
     route = OLD;
     old_told = false; new_told = false; old_killed = false; new_killed = false; proved = false; soaked = false; failed = false;
-    draining = false; killing_step = false; job = false
+    draining = false; ending_job = false; job = false
 }
 
 inline perform(order) {
@@ -63,7 +63,7 @@ inline perform(order) {
     :: order == A_ignore || order == A_unexpected -> skip
     :: order == A_unpack || order == A_run_steps || order == A_probe || order == A_change_code ->
         job = true
-    :: order == A_kill_step -> killing_step = true; job = true /* it ends now, hung or not */
+    :: order == A_end_job -> ending_job = true; job = true /* it ends now, hung or not */
     :: order == A_spawn_candidate ->
         if
         :: new_runs = true; job = true
@@ -114,7 +114,7 @@ inline perform(order) {
     :: order == A_kill_candidate -> assert(new_told); new_killed = true
     :: order == A_report_done ->
         if
-        :: before == S_changing -> skip
+        :: before == S_changing -> ending_job = false; failed = false
         :: else -> current = NEW; end_run(NEW)
         fi
     :: order == A_report_refused -> end_run(OLD)
@@ -146,24 +146,30 @@ end:
     od
 }
 
-/* Where a state has no deadline its worker has one. */
+/* What was told to end says so, hung or not. */
 active proctype Worker() {
 end:
     do
-    :: atomic { job && state == S_unpacking -> job = false;
+    :: atomic { job && state == S_unpacking && ending_job -> job = false; fact!E_refused }
+    :: atomic { !calm && job && state == S_unpacking && !ending_job -> job = false;
         if
         :: fact!E_unpacked
         :: old_runs -> fact!E_unpacked_hot
         :: fact!E_refused
         fi }
-    :: atomic { job && state == S_changing -> job = false;
+    :: atomic { job && state == S_changing && ending_job -> job = false;
+        if
+        :: old_runs -> fact!E_changed /* too late */
+        :: fact!E_refused
+        fi }
+    :: atomic { !calm && job && state == S_changing && !ending_job -> job = false;
         if
         :: old_runs -> fact!E_changed
         :: fact!E_not_hot
         :: fact!E_refused
         fi }
-    :: atomic { job && state == S_preparing && killing_step -> job = false; fact!E_refused }
-    :: atomic { !calm && job && state == S_preparing && !killing_step -> job = false;
+    :: atomic { job && state == S_preparing && ending_job -> job = false; fact!E_refused }
+    :: atomic { !calm && job && state == S_preparing && !ending_job -> job = false;
         if
         :: fact!E_prepared
         :: fact!E_refused
@@ -219,6 +225,15 @@ end:
     od
 }
 
+/* What the supervisor does beside the table; behind the cutover the active peer is the new one. */
+active proctype Reviver() {
+end:
+    do
+    :: atomic { revives(state) && state != S_retiring && !old_runs -> old_runs = true }
+    :: atomic { revives(state) && state == S_retiring && !new_runs -> new_runs = true }
+    od
+}
+
 active proctype Operator() {
 end:
     do
@@ -229,7 +244,7 @@ end:
         fi;
         fact!E_asked }
     :: atomic { !calm && state == S_holding -> fact!E_continued }
-    :: atomic { !calm && can_abort(state) && aborts < 2 -> aborts++; fact!E_aborted }
+    :: atomic { !calm && can_abort(state) && !ending_job && aborts < 2 -> aborts++; fact!E_aborted }
     od
 }
 
@@ -240,7 +255,7 @@ end:
         assert(current == OLD || soaked);
         old_runs = true; new_runs = false; /* of `current` */
         old_told = false; new_told = false; old_killed = false; new_killed = false; proved = false; soaked = false; failed = false;
-        draining = false; killing_step = false; armed = false; job = false;
+        draining = false; ending_job = false; armed = false; job = false;
         current = OLD; route = OLD; state = S_idle }
 }
 
@@ -252,5 +267,5 @@ end:
 /* Nothing moves any more. */
 active proctype Rest() {
 end:
-    timeout -> assert(state == S_idle && !new_runs && route != NEW && route != BOTH)
+    timeout -> assert(state == S_idle && old_runs && !new_runs && route != NEW && route != BOTH)
 }

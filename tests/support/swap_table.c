@@ -7,11 +7,13 @@
 
 static void print_states(void)
 {
-    puts("| state | waits for | its deadline |\n|---|---|---|");
+    puts("| state | waits for | its deadline | an active peer that ends |\n|---|---|---|---|");
     for (int s = 0; s < SWAP_STATE_COUNT; s++)
-        printf("| %s | %s | %s |\n", swap_state_name((enum swap_state)s),
+        printf("| %s | %s | %s | %s |\n", swap_state_name((enum swap_state)s),
                swap_state_waits_for((enum swap_state)s),
-               swap_deadline_name(swap_state_deadline((enum swap_state)s)));
+               swap_deadline_name(swap_state_deadline((enum swap_state)s)),
+               swap_state_revives((enum swap_state)s) ? "is started again"
+                                                      : "is covered by the other one");
 }
 
 static void print_markdown(void)
@@ -55,6 +57,10 @@ static void print_promela(void)
     printf(")\n#define can_abort(s) (false");
     for (int s = 0; s < SWAP_STATE_COUNT; s++)
         if (swap_fsm_step((enum swap_state)s, SWAP_ABORTED).action != SWAP_UNEXPECTED)
+            printf(" || s == S_%s", swap_state_name((enum swap_state)s));
+    printf(")\n#define revives(s) (false");
+    for (int s = 0; s < SWAP_STATE_COUNT; s++)
+        if (swap_state_revives((enum swap_state)s))
             printf(" || s == S_%s", swap_state_name((enum swap_state)s));
     puts(")");
 }

@@ -23,7 +23,8 @@ struct world {
     bool old_told, candidate_told; /* to stop */
     bool old_deaf, candidate_deaf; /* must be killed */
     enum job job;                  /* answers at most once */
-    bool step_killed, watched, draining;
+    bool ended;                    /* the job was told to */
+    bool watched, draining;
     bool armed; /* the deadline of this state is to come */
     enum share share;
     bool proved, failed, committed, running;
@@ -40,7 +41,7 @@ static bool chance(void)
 /* A person, or a job that was given, may end the swap until it is committed or undone. */
 static bool can_abort(const struct world *w)
 {
-    return w->job >= STEP || w->watched;
+    return (w->job != NO_JOB && !w->ended) || w->watched;
 }
 
 static bool can_happen(const struct world *w, enum swap_event event)
@@ -51,17 +52,17 @@ static bool can_happen(const struct world *w, enum swap_event event)
     case SWAP_ASKED:
         return !w->running;
     case SWAP_UNPACKED:
-        return job == UNPACK;
+        return job == UNPACK && !w->ended;
     case SWAP_UNPACKED_HOT:
-        return job == UNPACK && w->old;
+        return job == UNPACK && w->old && !w->ended;
     case SWAP_CHANGED:
         return job == CHANGE && w->old;
     case SWAP_NOT_HOT:
-        return job == CHANGE;
+        return job == CHANGE && !w->ended;
     case SWAP_REFUSED:
         return job != NO_JOB && job != PERSON;
     case SWAP_PREPARED:
-        return job == STEP && !w->step_killed;
+        return job == STEP && !w->ended;
     case SWAP_CANDIDATE_READY:
         return job == BOOT && w->candidate;
     case SWAP_PROBED:
@@ -76,7 +77,7 @@ static bool can_happen(const struct world *w, enum swap_event event)
     case SWAP_DRAINED:
         return w->draining;
     case SWAP_ABORTED:
-        return can_abort(w) && !w->step_killed;
+        return can_abort(w);
     case SWAP_CANDIDATE_EXITED:
         return w->candidate;
     case SWAP_OLD_EXITED:
@@ -88,14 +89,14 @@ static bool can_happen(const struct world *w, enum swap_event event)
     }
 }
 
-/* Would it happen if everybody were hung: a worker of a state without deadline has its own. */
+/* Would it happen if everybody were hung: what was told to end does. */
 static bool must_happen(const struct world *w, enum swap_event event)
 {
     if (!can_happen(w, event))
         return false;
     switch (event) {
     case SWAP_REFUSED:
-        return w->job == UNPACK || w->job == CHANGE || w->step_killed;
+        return w->ended;
     case SWAP_CANDIDATE_EXITED:
         return w->candidate_told && !w->candidate_deaf;
     case SWAP_OLD_EXITED:
@@ -136,7 +137,7 @@ static void end_run(struct world *w, bool swapped)
         assert_false(w->candidate);
     }
     w->reports++;
-    w->candidate = w->old_told = w->candidate_told = w->step_killed = w->watched = false;
+    w->candidate = w->old_told = w->candidate_told = w->ended = w->watched = false;
     w->draining = w->proved = w->failed = w->committed = w->running = false;
     w->share = NONE;
 }
@@ -214,8 +215,8 @@ static enum swap_event obey(struct world *w, enum swap_action action)
         w->job = jobs[action];
     stop_peers(w, action);
     switch (action) {
-    case SWAP_KILL_STEP:
-        w->step_killed = true;
+    case SWAP_END_JOB:
+        w->ended = true;
         break;
     case SWAP_SPAWN_CANDIDATE:
         return spawn(w);
@@ -320,6 +321,29 @@ static enum swap_event pick(const struct world *w)
     return event;
 }
 
+/* The supervisor does so beside the table; once the old peer is on its way out, the active one is
+ * what was the candidate. */
+static void revive(struct world *w)
+{
+    bool *active = w->state == SWAP_RETIRING ? &w->candidate : &w->old;
+
+    if (swap_state_revives(w->state) && !*active)
+        *active = chance();
+}
+
+/* Nobody who serves is left dead: where it is not started again, its end leads on as soon as the
+ * other peer is proved, and that one's end is a way out. */
+static void every_active_peer_is_cared_for(void **state)
+{
+    (void)state;
+    assert_true(swap_state_revives(SWAP_IDLE));
+    for (int s = 0; s < SWAP_STATE_COUNT; s++) {
+        struct swap_cell cell = swap_fsm_step((enum swap_state)s, SWAP_CANDIDATE_EXITED);
+
+        assert_true(swap_state_revives((enum swap_state)s) || cell.next != (enum swap_state)s);
+    }
+}
+
 static void every_run_serves_and_ends(void **state)
 {
     struct world w = {.old = true};
@@ -329,8 +353,7 @@ static void every_run_serves_and_ends(void **state)
     for (int i = 0; i < STEPS; i++) {
         enum swap_event event;
 
-        if (!w.running && !w.old)
-            w.old = chance(); /* started again */
+        revive(&w);
         event = pick(&w);
         dispatch(&w, event);
         ends_by_itself(w);
@@ -369,6 +392,7 @@ static void every_wait_ends(void **state)
 
         assert_non_null(swap_deadline_name(deadline));
         assert_non_null(swap_state_waits_for((enum swap_state)s));
+        assert_int_equal(deadline == SWAP_DEADLINE_NONE, s == SWAP_IDLE);
         if (deadline == SWAP_DEADLINE_NONE)
             assert_int_equal(cell.action, SWAP_UNEXPECTED);
         else
@@ -393,6 +417,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_run_serves_and_ends),
+        cmocka_unit_test(every_active_peer_is_cared_for),
         cmocka_unit_test(every_cell_stays_within_the_table),
         cmocka_unit_test(every_wait_ends),
         cmocka_unit_test(each_of_the_operators_times_counts_once),
