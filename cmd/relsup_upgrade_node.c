@@ -139,11 +139,12 @@ static json_t *answer(const struct pkg_release *old, const struct pkg_release *n
 
 static int change(struct cmd_ctx *ctx, struct target *t, const char *release, struct rel_err *e)
 {
+    sup_autodiff struct sup_diff diff = {0};
     struct sup_hot_job job = {
-        .contact = &t->contact, .old_root = t->contact.root, .check = cmd_has(ctx, "dry-run")};
+        .contact = &t->contact, .diff = &diff, .check = cmd_has(ctx, "dry-run")};
     pkg_autorelease struct pkg_release *old = NULL, *new = NULL;
     rel_autofree char *root = NULL, *text = NULL;
-    json_auto_t *args = json_pack("{s:b}", "dry_run", job.check), *result = NULL;
+    json_auto_t *args = json_pack("{s:b}", "dry_run", job.check), *result = NULL, *doc = NULL;
     struct hot_report report = {0};
     int64_t began_ms = rel_mono_ms();
     int64_t suspend_ms = 0;
@@ -155,9 +156,9 @@ static int change(struct cmd_ctx *ctx, struct target *t, const char *release, st
     if (pkg_release_read(t->contact.root, &old, e) < 0)
         return rel_wrap(e, "node %s", t->contact.node);
     if (bring_in(t, release, old->name, &root, e) < 0 || pkg_release_read(root, &new, e) < 0 ||
-        check_reads(t, root, e) < 0)
+        check_reads(t, root, e) < 0 || sup_diff_make(t->contact.root, root, &doc, e) < 0 ||
+        sup_diff_parse(doc, t->contact.root, root, &diff, e) < 0)
         return -1;
-    job.new_root = root;
     rc = sup_hot_run(&job, &report, e);
     if (!rc && !job.check)
         rc = remember(t, root, e);

@@ -6,6 +6,8 @@
 #include "base/rel_clock.h"
 #include "supervisor/sup_engine.h"
 
+enum { COMPARE_MS = 5 * 60 * 1000 };
+
 /* Whoever looks for the peer finds that release in it. */
 static int show(const struct sup *s, const char *root, const char *version, struct rel_err *e)
 {
@@ -66,11 +68,8 @@ static void tell_way_out(struct sup *s)
 static void on_change(uv_work_t *work)
 {
     struct sup *s = work->data;
-    rel_autofree char *old = sup_store_path(s->store.home, s->ask.from);
-    rel_autofree char *new = sup_store_path(s->store.home, s->ask.dir);
     struct sup_hot_job job = {.contact = &s->job_contact,
-                              .old_root = old,
-                              .new_root = new,
+                              .diff = &s->job_diff,
                               .config = &s->config,
                               .home = s->store.home,
                               .check = s->ask.dry_run,
@@ -165,6 +164,7 @@ static void on_changed(uv_work_t *work, int status)
     (void)status;
     s->job_busy = false;
     hot_contact_fini(&s->job_contact);
+    sup_diff_fini(&s->job_diff);
     if (r && !s->job_err.code)
         adopt(s, r, pid);
     else
@@ -172,13 +172,29 @@ static void on_changed(uv_work_t *work, int status)
     end_change(s);
 }
 
-void sup_change_code(struct sup *s)
+static void fail_down(struct sup *s)
 {
-    rel_err_clear(&s->job_err);
-    atomic_store(&s->change_ended, false);
-    if (!s->active) {
-        rel_fail(&s->job_err, s->ask.automatic ? REL_E_INPUT : REL_E_UNREACHABLE, 0,
-                 "nothing runs that could be changed, it is being started again");
+    rel_fail(&s->job_err, s->ask.automatic ? REL_E_INPUT : REL_E_UNREACHABLE, 0,
+             "nothing runs that could be changed, it is being started again");
+}
+
+/* The files are compared by a worker; then the node is changed off the loop. */
+static void on_compared(void *ctx, const json_t *answer, const struct rel_err *failure)
+{
+    struct sup *s = ctx;
+    rel_autofree char *old = sup_store_path(s->store.home, s->ask.from);
+    rel_autofree char *new = sup_store_path(s->store.home, s->ask.dir);
+
+    s->worker = NULL;
+    s->job_err = *failure;
+    if (answer)
+        (void)!sup_diff_parse(answer, old, new, &s->job_diff, &s->job_err);
+    if (!s->job_err.code && s->ask.ended)
+        s->job_err = s->ask.failure;
+    if (!s->job_err.code && !s->active)
+        fail_down(s);
+    if (s->job_err.code) {
+        sup_diff_fini(&s->job_diff);
         end_change(s);
         return;
     }
@@ -187,4 +203,26 @@ void sup_change_code(struct sup *s)
     s->job_contact = hot_contact_copy(&s->active->contact);
     s->job_busy = true;
     uv_queue_work(&s->loop, &s->job, on_change, on_changed);
+}
+
+void sup_change_code(struct sup *s)
+{
+    rel_autofree char *old = NULL, *new = sup_store_path(s->store.home, s->ask.dir);
+    struct sup_worker_order order = {.task = "the releases could not be compared",
+                                     .answer_max = SUP_WORKER_DIFF_MAX,
+                                     .timeout_ms = COMPARE_MS,
+                                     .done = on_compared,
+                                     .ctx = s};
+
+    rel_err_clear(&s->job_err);
+    atomic_store(&s->change_ended, false);
+    if (!s->active) {
+        fail_down(s);
+        end_change(s);
+        return;
+    }
+    old = sup_store_path(s->store.home, s->ask.from);
+    order.request = sup_worker_diff_request(old, new);
+    if (sup_worker_start(&s->loop, &order, &s->worker, &s->job_err) < 0)
+        end_change(s);
 }

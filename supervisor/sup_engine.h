@@ -120,7 +120,8 @@ struct sup {
     uv_timer_t tick;
     uv_work_t job, probe;
     bool job_busy, probe_busy;
-    bool sealed;                     /* the change under way has touched what boots next */
+    bool sealed; /* the change under way has touched what boots next */
+    struct sup_diff job_diff;
     struct sup_release *job_release; /* what it changes to; NULL until it is sealed */
     enum swap_state state, left;     /* now, and the one before */
     int64_t entered_ms, deadline_ms; /* of the state */

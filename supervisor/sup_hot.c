@@ -7,8 +7,6 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "hotload/hot_node.h"
-#include "pkg/pkg_native.h"
-#include "pkg/pkg_release.h"
 #include "swap/swap_listen.h"
 
 enum {
@@ -19,176 +17,6 @@ enum {
     SOON_MS = 1,
     LONG_MS = 100
 };
-enum { RUNTIME_MAX = 1 << 20 };
-
-/* Two releases side by side, and what differs. */
-struct diff {
-    struct pkg_release *old, *new;
-    struct pkg_modules old_modules, new_modules;
-    struct hot_module *modules;
-    size_t module_n;
-    struct hot_app_change *apps;
-    size_t app_n;
-};
-
-static void diff_fini(struct diff *d)
-{
-    pkg_release_free(d->old);
-    pkg_release_free(d->new);
-    pkg_modules_fini(&d->old_modules);
-    pkg_modules_fini(&d->new_modules);
-    free(d->modules);
-    free(d->apps);
-}
-
-static void add_module(struct diff *d, const struct pkg_module *old, const struct pkg_module *new)
-{
-    const struct pkg_module *any = new ? new : old;
-    struct hot_module m = {.old_path = old ? old->path : NULL, .new_path = new ? new->path : NULL};
-
-    if (!any || (old && new && !memcmp(old->md5, new->md5, sizeof(m.new_md5))))
-        return;
-    m.app = any->app;
-    m.module = any->module;
-    if (new)
-        memcpy(m.new_md5, new->md5, sizeof(m.new_md5));
-    d->modules = rel_xrealloc(d->modules, d->module_n + 1, sizeof(*d->modules));
-    d->modules[d->module_n++] = m;
-}
-
-/* Sorted by name, then by application, that of consolidated protocols ("") first: it is what is
- * loaded, and hides the one of the same name in its application. */
-static size_t behind(const struct pkg_modules *m, size_t i)
-{
-    const char *name = m->v[i].module;
-
-    do {
-        i++;
-    } while (i < m->n && !strcmp(m->v[i].module, name));
-    return i;
-}
-
-/* Both lists are sorted: a merge. */
-static void diff_modules(struct diff *d)
-{
-    const struct pkg_modules *o = &d->old_modules, *n = &d->new_modules;
-    size_t i = 0, j = 0;
-
-    while (i < o->n || j < n->n) {
-        int c = i == o->n ? 1 : j == n->n ? -1 : strcmp(o->v[i].module, n->v[j].module);
-
-        add_module(d, c <= 0 ? &o->v[i] : NULL, c >= 0 ? &n->v[j] : NULL);
-        i = c <= 0 ? behind(o, i) : i;
-        j = c >= 0 ? behind(n, j) : j;
-    }
-}
-
-static const struct pkg_release_app *find_app(const struct pkg_release *r, const char *name)
-{
-    for (size_t i = 0; i < r->app_n; i++)
-        if (!strcmp(r->apps[i].name, name))
-            return &r->apps[i];
-    return NULL;
-}
-
-static void add_app(struct diff *d, const struct pkg_release_app *old,
-                    const struct pkg_release_app *new)
-{
-    d->apps = rel_xrealloc(d->apps, d->app_n + 1, sizeof(*d->apps));
-    d->apps[d->app_n++] = (struct hot_app_change){.app = old ? old->name : new->name,
-                                                  .old_vsn = old ? old->vsn : NULL,
-                                                  .new_vsn = new ? new->vsn : NULL,
-                                                  .old_ebin = old ? old->ebin : NULL,
-                                                  .new_ebin = new ? new->ebin : NULL,
-                                                  .type = new ? new->type : old->type};
-}
-
-/* An application changes when its version does or a module of it does. */
-static bool app_changes(const struct diff *d, const struct pkg_release_app *old,
-                        const struct pkg_release_app *new)
-{
-    if (!old || strcmp(old->vsn, new->vsn) != 0)
-        return true;
-    for (size_t i = 0; i < d->module_n; i++)
-        if (!strcmp(d->modules[i].app, new->name))
-            return true;
-    return false;
-}
-
-/* The VM keeps the library that it has loaded, whatever its file says. */
-static int check_native(const struct pkg_release_app *old, const struct pkg_release_app *new,
-                        struct rel_err *e)
-{
-    rel_autofree char *from = NULL, *to = NULL, *changed = NULL;
-
-    if (!old || !old->ebin || !new->ebin)
-        return 0;
-    from = rel_strf("%s/..", old->ebin);
-    to = rel_strf("%s/..", new->ebin);
-    if (pkg_native_changed(from, to, &changed, e) < 0)
-        return -1;
-    return changed ? rel_fail(e, REL_E_INPUT, 0,
-                              "native code of application %s changes (%s), which a running VM "
-                              "cannot exchange: use --swap",
-                              new->name, changed)
-                   : 0;
-}
-
-static int diff_read(struct diff *d, const char *old_root, const char *new_root, struct rel_err *e)
-{
-    if (pkg_release_read(old_root, &d->old, e) < 0 || pkg_release_read(new_root, &d->new, e) < 0)
-        return -1;
-    if (strcmp(d->old->erts_vsn, d->new->erts_vsn) != 0)
-        return rel_fail(e, REL_E_INPUT, 0, "the new release has ERTS %s, %s runs: use --swap",
-                        d->new->erts_vsn, d->old->erts_vsn);
-    if (pkg_release_modules(d->old, &d->old_modules, e) < 0 ||
-        pkg_release_modules(d->new, &d->new_modules, e) < 0)
-        return -1;
-    diff_modules(d);
-    for (size_t i = 0; i < d->new->app_n; i++) {
-        const struct pkg_release_app *new = &d->new->apps[i], *old = find_app(d->old, new->name);
-
-        if (!app_changes(d, old, new))
-            continue;
-        if (check_native(old, new, e) < 0)
-            return -1;
-        add_app(d, old, new);
-    }
-    for (size_t i = 0; i < d->old->app_n; i++)
-        if (!find_app(d->new, d->old->apps[i].name))
-            add_app(d, &d->old->apps[i], NULL);
-    return 0;
-}
-
-static char *sys_config(const struct pkg_release *r)
-{
-    char *path = rel_strf("%s/sys.config", r->vsn_dir);
-
-    if (rel_is_file(AT_FDCWD, path))
-        return path;
-    free(path);
-    return NULL;
-}
-
-/* "" where there is none. */
-static char *read_runtime(const struct pkg_release *r)
-{
-    rel_autofree char *path = rel_strf("%s/runtime.exs", r->vsn_dir);
-    struct rel_err unread = {0};
-    char *text = NULL;
-    size_t len;
-
-    if (rel_read_file(AT_FDCWD, path, RUNTIME_MAX, &text, &len, &unread) < 0)
-        return rel_xstrdup("");
-    return text;
-}
-
-static bool runtime_differs(const struct pkg_release *old, const struct pkg_release *new)
-{
-    rel_autofree char *x = read_runtime(old), *y = read_runtime(new);
-
-    return strcmp(x, y) != 0;
-}
 
 /* Whether what was changed is good: the probes of a candidate, on the peer that now is one. */
 struct trial {
@@ -341,36 +169,32 @@ static struct hot_hint *hints_of(const struct sup_config *c)
 int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report, struct rel_err *e)
 {
     hot_autonode struct hot_node *node = NULL;
-    rel_autofree char *old_config = NULL, *new_config = NULL;
     rel_autofree struct hot_hint *hints = hints_of(job->config);
-    struct diff d = {0};
-    int rc = diff_read(&d, job->old_root, job->new_root, e);
+    const struct sup_diff *d = job->diff;
+    int rc = hot_node_open(job->contact, CONNECT_MS, &node, e);
 
-    if (!rc)
-        rc = hot_node_open(job->contact, CONNECT_MS, &node, e);
     if (!rc) {
-        struct hot_plan plan = {.modules = d.modules,
-                                .module_n = d.module_n,
-                                .apps = d.apps,
-                                .app_n = d.app_n,
+        struct hot_plan plan = {.modules = d->modules,
+                                .module_n = d->module_n,
+                                .apps = d->apps,
+                                .app_n = d->app_n,
                                 .hints = hints,
                                 .hint_n = job->config ? job->config->callback_n : 0,
                                 .down = job->down,
                                 .booted = job->booted,
-                                .harm = runtime_differs(d.old, d.new)
+                                .harm = d->runtime_differs
                                             ? "config/runtime.exs differs, and a hot upgrade does "
                                               "not evaluate it"
                                             : NULL,
-                                .old_sys_config = old_config = sys_config(d.old),
-                                .new_sys_config = new_config = sys_config(d.new),
-                                .old_consolidated = d.old->consolidated,
-                                .new_consolidated = d.new->consolidated,
+                                .old_sys_config = d->old_sys_config,
+                                .new_sys_config = d->new_sys_config,
+                                .old_consolidated = d->old_consolidated,
+                                .new_consolidated = d->new_consolidated,
                                 .suspend_ms = job->suspend_ms > 0 ? job->suspend_ms : SUSPEND_MS,
                                 .timeout_ms = HOT_MS};
 
         rc = change(job, node, &plan, report, e);
     }
-    diff_fini(&d);
     return rc;
 }
 

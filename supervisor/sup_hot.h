@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hot upgrade as a job off the loop: compares two releases, has the running peer changed
- * (hotload/), and looks whether it is still good. Blocking, every part with a deadline; touches
- * nothing of the loop's. Any thread. */
+/* The hot upgrade as a job off the loop: has the running peer changed from one release to
+ * another (hotload/), and looks whether it is still good. Blocking, every part with a deadline;
+ * touches nothing of the loop's. Any thread. */
 #ifndef SUP_HOT_H
 #define SUP_HOT_H
 
@@ -10,11 +10,12 @@
 #include <jansson.h>
 
 #include "hotload/hot_upgrade.h"
+#include "supervisor/sup_diff.h"
 #include "supervisor/sup_probe.h"
 
 struct sup_hot_job {
     const struct hot_contact *contact;
-    const char *old_root, *new_root;           /* folders of releases */
+    const struct sup_diff *diff;               /* of the release that runs and the new one */
     const struct sup_config *config;           /* its probes and hints; NULL: none */
     const char *home;                          /* of the probes; NULL: there is none */
     bool check;                                /* only look whether it could be done */

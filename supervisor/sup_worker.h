@@ -14,7 +14,8 @@
 
 #include "base/rel_err.h"
 
-enum { SUP_WORKER_ANSWER_MAX = 64 << 10 };
+/* Of a difference more: 400 bytes a changed module, and a release may change some 10,000. */
+enum { SUP_WORKER_ANSWER_MAX = 64 << 10, SUP_WORKER_DIFF_MAX = 8 << 20 };
 
 struct sup_worker;
 
@@ -44,6 +45,8 @@ json_t *sup_worker_add_request(const char *home, const char *incoming, const cha
                                const char *app, const char *key);
 /* sup_incoming_inspect: the answer is {"mark": TEXT}. */
 json_t *sup_worker_inspect_request(const char *root);
+/* sup_diff_make: its object is the answer. */
+json_t *sup_worker_diff_request(const char *old_root, const char *new_root);
 
 /* The whole of `relsup worker`: reads the request from stdin, answers on stdout. -1: there was
  * nobody to answer. */

@@ -9,6 +9,7 @@
 
 #include "base/rel_io.h"
 #include "supervisor/sup_confine.h"
+#include "supervisor/sup_diff.h"
 #include "supervisor/sup_fetch.h"
 #include "supervisor/sup_incoming.h"
 #include "supervisor/sup_worker.h"
@@ -149,12 +150,34 @@ static int do_inspect(const json_t *request, json_t **answer, struct rel_err *e)
     return 0;
 }
 
+json_t *sup_worker_diff_request(const char *old_root, const char *new_root)
+{
+    return json_pack("{s:s, s:s, s:s}", "op", "diff", "old", old_root, "new", new_root);
+}
+
+static int do_diff(const json_t *request, json_t **answer, struct rel_err *e)
+{
+    struct files read = {0};
+    const char *op, *old_root, *new_root;
+
+    if (json_unpack_ex((json_t *)(uintptr_t)request, NULL, JSON_STRICT, "{s:s, s:s, s:s}", "op",
+                       &op, "old", &old_root, "new", &new_root) < 0)
+        return rel_fail(e, REL_E_INTERNAL, 0, "the worker was asked for what is no difference");
+    add_files(&read, libraries);
+    add_file(&read, old_root);
+    add_file(&read, new_root);
+    if (sup_confine(&(struct sup_confine){.read = read.v, .write = (const char *const[]){NULL}},
+                    e) < 0)
+        return -1;
+    return sup_diff_make(old_root, new_root, answer, e);
+}
+
 static int perform(const json_t *request, json_t **answer, struct rel_err *e)
 {
     static const struct {
         const char *op;
         int (*work)(const json_t *request, json_t **answer, struct rel_err *e);
-    } ops[] = {{"add", do_add}, {"inspect", do_inspect}};
+    } ops[] = {{"add", do_add}, {"inspect", do_inspect}, {"diff", do_diff}};
     const char *op = json_string_value(json_object_get(request, "op"));
 
     for (size_t i = 0; op && i < sizeof(ops) / sizeof(*ops); i++)
