@@ -110,6 +110,9 @@ int hot_take_list(const struct hot_term *t, int *at);
 /* A binary, or a string or list of characters; NUL-terminated, owned by the caller. */
 bool hot_take_text(const struct hot_term *t, int *at, char **out, size_t *len);
 
+/* What the other side gave as the reason of a failure: never empty. */
+const char *hot_reason(const char *text);
+
 /* The beginning of the term for people, at most `max` bytes; no control characters, owned by the
  * caller. */
 char *hot_term_text(const struct hot_term *t, int at, size_t max);

@@ -71,7 +71,7 @@ static bool take_news(const struct hot_node *node, const struct hot_term *t, str
 
 static int settle(const struct hot_eval *eval, struct news *n, char **value, struct rel_err *e)
 {
-    size_t len;
+    const char *reason = hot_reason(n->text + strspn(n->text, "\n"));
 
     if (!strcmp(n->outcome, "ok")) {
         if (value)
@@ -82,9 +82,7 @@ static int settle(const struct hot_eval *eval, struct news *n, char **value, str
         return rel_fail(e, REL_E_TIMEOUT, 0,
                         "the expression did not end within %d ms and was stopped",
                         eval->timeout_ms);
-    len = strcspn(n->text, "\n");
-    return rel_fail(e, REL_E_REMOTE, 0, "%.*s", len ? (int)len : INT32_MAX,
-                    len ? n->text : "the expression failed without a reason");
+    return rel_fail(e, REL_E_REMOTE, 0, "%.*s", (int)strcspn(reason, "\n"), reason);
 }
 
 int hot_node_eval(struct hot_node *node, const struct hot_eval *eval, char **value,

@@ -9,6 +9,11 @@
 
 enum { DEPTH_MAX = 12 };
 
+const char *hot_reason(const char *text)
+{
+    return *text ? text : "it failed without a reason";
+}
+
 struct show {
     const struct hot_term *t;
     struct rel_buf out;

@@ -216,8 +216,9 @@ static int read_result(const struct hot_term *t, struct hot_report *report, bool
     *waits = !strcmp(outcome, "changed");
     for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
         if (!strcmp(outcome, outcomes[i].name))
-            return outcomes[i].code == REL_E_NONE ? 0
-                                                  : rel_fail(e, outcomes[i].code, 0, "%s", text);
+            return outcomes[i].code == REL_E_NONE
+                       ? 0
+                       : rel_fail(e, outcomes[i].code, 0, "%s", hot_reason(text));
     return rel_fail(e, REL_E_STUCK, 0, "the hot upgrade ended as %s", outcome);
 }
 
