@@ -35,6 +35,7 @@ enum rel_outcome {
     XX(REL_E_REMOTE, "remote", REL_FAILED)           /* the code we ran over there failed */       \
     XX(REL_E_CHILD, "child_failed", REL_FAILED)      /* a program we ran failed */                 \
     XX(REL_E_INTERRUPTED, "interrupted", REL_FAILED) /* asked to stop, by a signal */              \
+    XX(REL_E_OLDER, "older", REL_FAILED)             /* than what served already */                \
     XX(REL_E_UNSUPPORTED, "unsupported", REL_FAILED) /* the kernel or a sandbox does not let us */ \
     XX(REL_E_ROLLED_BACK, "rolled_back", REL_ROLLED_BACK)                                          \
     XX(REL_E_STUCK, "stuck", REL_STUCK)                                                            \

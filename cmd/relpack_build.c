@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_signal.h"
@@ -87,6 +88,16 @@ static int show(struct cmd_ctx *ctx, const struct pkg_built *built, struct rel_e
     return rel_out_result(&ctx->out, doc, text, e);
 }
 
+/* What a duration is from: a build that is to be the same again says when it was. */
+static int64_t now_s(void)
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    char *end = NULL;
+    long long s = epoch ? strtoll(epoch, &end, 10) : 0;
+
+    return end && end != epoch && !*end ? s : rel_wall_ms() / 1000;
+}
+
 static int run(struct cmd_ctx *ctx, struct rel_err *e)
 {
     const char *key_file = cmd_get(ctx, "key");
@@ -102,6 +113,8 @@ static int run(struct cmd_ctx *ctx, struct rel_err *e)
         .no_erts = cmd_has(ctx, "no-erts"),
         .bundle_libs = cmd_has(ctx, "bundle-libs"),
         .strict = cmd_has(ctx, "strict"),
+        .expires = cmd_get(ctx, "expires"),
+        .now_s = now_s(),
         .warnings = ctx->out.face == REL_FACE_JSON ? 0 : WARNINGS,
         .progress = rel_out_progress(&ctx->out),
     };
@@ -126,6 +139,7 @@ static const struct cmd_option options[] = {
     {"no-erts", 0, NULL, "leave out the VM and the applications of OTP: the host has them"},
     {"bundle-libs", 0, NULL, "shared libraries travel along: the host needs the C library only"},
     {"key", 'k', "FILE", "sign it by this secret key, of 'relpack keygen'"},
+    {"expires", 0, "TIME", "no home takes it in after that: 2026-12-31T23:59:59Z, or 90d from now"},
     {"allow", 0, "CODE[:APP],...", "leave out a check, or all of them (docs/checks.md)"},
     {"strict", 0, NULL, "what a check finds is an error"},
     {"target-glibc", 0, "X.Y", "the oldest C library that native code must run on"},
@@ -135,10 +149,10 @@ static const struct cmd_option options[] = {
 const struct cmd_verb cmd_relpack_build = {
     .name = "build",
     .summary = "build the release of a project",
-    .usage =
-        "[DIR] [--release NAME] [--tar] [--output DIR] [--no-compile] [--format gz|zst] "
-        "[--no-erts] "
-        "[--bundle-libs] [--key FILE] [--allow CODE[:APP],...] [--strict] [--target-glibc X.Y]",
+    .usage = "[DIR] [--release NAME] [--tar] [--output DIR] [--no-compile] [--format gz|zst] "
+             "[--no-erts] "
+             "[--bundle-libs] [--key FILE] [--expires TIME] [--allow CODE[:APP],...] [--strict] "
+             "[--target-glibc X.Y]",
     .options = options,
     .pos_max = 1,
     .run = run,

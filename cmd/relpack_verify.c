@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_signal.h"
@@ -72,6 +73,8 @@ static json_t *verified_object(const struct pkg_verified *v, bool checked)
                             "files", (json_int_t)v->file_n, "signed", v->is_signed,
                             "signature_checked", checked, "whole", v->whole);
 
+    if (v->expires)
+        json_object_set_new(doc, "expires", json_string(v->expires));
     if (v->is_signed)
         json_object_set_new(doc, "key_id", json_string(v->key_id));
     return doc;
@@ -81,7 +84,7 @@ static int run_verify(struct cmd_ctx *ctx, struct rel_err *e)
 {
     struct rel_progress progress = rel_out_progress(&ctx->out);
     const char *path = ctx->pos[0], *key_file = cmd_get(ctx, "key");
-    struct pkg_verify how = {.progress = &progress};
+    struct pkg_verify how = {.progress = &progress, .now_s = rel_wall_ms() / 1000};
     pkg_autoverified struct pkg_verified v = {0};
     pkg_autokey struct pkg_key *key = NULL;
     rel_autofree char *by = NULL, *line = NULL, *shown = NULL, *text = NULL;
@@ -100,7 +103,8 @@ static int run_verify(struct cmd_ctx *ctx, struct rel_err *e)
         by = rel_strf("signature by %s not checked (--key)", v.key_id);
     else
         by = rel_strf("not signed");
-    line = rel_strf("%s %s: %zu files as in the manifest, %s%s", v.name, v.vsn, v.file_n, by,
+    line = rel_strf("%s %s: %zu files as in the manifest, %s%s%s%s", v.name, v.vsn, v.file_n, by,
+                    v.expires ? ", until " : "", v.expires ? v.expires : "",
                     v.whole || rel_is_dir(AT_FDCWD, path)
                         ? ""
                         : "; not byte for byte the tarball that relpack wrote");

@@ -30,6 +30,7 @@ static const struct cmd_option upgrade_options[] = {
     {"hot", 0, NULL, "change the running code in place"},
     {"auto", 0, NULL, "in place where that harms no process, else by a swap"},
     {"dry-run", 'n', NULL, "only check, and say what would be done (with --hot or --auto)"},
+    {"allow-older", 0, NULL, "than what served here already, where a key is set"},
     {"node", 0, "NAME", "with --hot: a running node without relsup"},
     {"cookie-file", 0, "FILE", "with --node: its cookie"},
     SWAP_OPTIONS,
@@ -249,6 +250,8 @@ static int upgrade(struct cmd_ctx *ctx, struct rel_err *e)
         return relsup_upgrade_node(ctx, mode, path, e);
     args = json_pack("{s:s, s:s, s:b}", "release", path, "mode", mode ? mode : "swap", "dry_run",
                      cmd_has(ctx, "dry-run"));
+    if (args && cmd_has(ctx, "allow-older"))
+        json_object_set_new(args, "allow_older", json_true());
     if (!args)
         return rel_fail(e, REL_E_INPUT, 0, "the path of the tarball is no UTF-8");
     return change(ctx, SUP_CMD_UPGRADE, args, e);

@@ -12,6 +12,7 @@
 #include "pkg/pkg_assemble.h"
 #include "pkg/pkg_bundle.h"
 #include "pkg/pkg_config.h"
+#include "pkg/pkg_expiry.h"
 #include "pkg/pkg_manifest.h"
 #include "pkg/pkg_mix.h"
 #include "pkg/pkg_output.h"
@@ -250,7 +251,10 @@ static void add_text(struct pkg_entries *es, const char *path, struct rel_buf *t
 static int add_manifest(struct pkg_project *p, const struct pkg_build *build,
                         const struct pkg_survey *survey, struct pkg_entries *es, struct rel_err *e)
 {
-    struct pkg_manifest_source source = {.kind = pkg_project_kind_name(p->kind)};
+    const char *expires = build->expires ? build->expires : p->expires;
+    char until[PKG_EXPIRY_LEN];
+    struct pkg_manifest_source source = {.kind = pkg_project_kind_name(p->kind),
+                                         .expires = expires ? until : NULL};
     rel_autofree char *path = rel_strf("releases/%s/" PKG_MANIFEST_NAME, p->vsn);
     rel_autofree char *signature_path = rel_strf("releases/%s/" PKG_SIGNATURE_NAME, p->vsn);
     pkg_autooutline struct pkg_outline outline = {0};
@@ -260,6 +264,8 @@ static int add_manifest(struct pkg_project *p, const struct pkg_build *build,
         return rel_fail(e, REL_E_INPUT, 0,
                         "relpack itself writes %s and relpack.sig, leave them out of the overlay",
                         path);
+    if (expires && pkg_expiry_make(expires, build->now_s, until, e) < 0)
+        return -1;
     pkg_project_git_state(p, &source.revision, &source.dirty);
     if (pkg_outline_read(survey, &outline, e) < 0 ||
         pkg_manifest_make(survey, &outline, &source, &text, e) < 0 ||

@@ -17,12 +17,14 @@ struct pkg_build {
     enum pkg_format format;
     bool compile;
     bool no_erts;
-    bool bundle_libs;          /* also when relpack.json does not ask for it */
-    const char *relctl;        /* the program that goes along as bin/relctl */
-    const char *allow;         /* checks that are left out, beside those of relpack.json */
-    bool strict;               /* a finding refuses the release */
-    size_t warnings;           /* lines for one check, at most; 0: all */
-    const char *target_glibc;  /* of the oldest host, "2.31"; NULL: that of the VM */
+    bool bundle_libs;         /* also when relpack.json does not ask for it */
+    const char *relctl;       /* the program that goes along as bin/relctl */
+    const char *allow;        /* checks that are left out, beside those of relpack.json */
+    bool strict;              /* a finding refuses the release */
+    size_t warnings;          /* lines for one check, at most; 0: all */
+    const char *target_glibc; /* of the oldest host, "2.31"; NULL: that of the VM */
+    const char *expires; /* a time or a duration (pkg_expiry.h); NULL: as relpack.json has it */
+    int64_t now_s;       /* what a duration begins at */
     const struct pkg_key *key; /* the secret one that signs it; NULL: it is not signed */
     struct rel_progress progress;
 };

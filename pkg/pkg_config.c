@@ -9,6 +9,7 @@
 #include "base/rel_io.h"
 #include "base/rel_json.h"
 #include "pkg/pkg_check.h"
+#include "pkg/pkg_expiry.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -348,6 +349,16 @@ static int read_strip_beams(struct config *c, const json_t *v, struct rel_err *e
     return read_names(c, keep, &c->p->strip_keep, e);
 }
 
+static int read_expires(struct config *c, const json_t *v, struct rel_err *e)
+{
+    char until[PKG_EXPIRY_LEN];
+
+    if (!json_is_string(v))
+        return wrong(c, "must be a time like 2026-12-31T23:59:59Z or a duration like 90d", e);
+    c->p->expires = pkg_project_strf(c->p, "%s", json_string_value(v));
+    return pkg_expiry_make(c->p->expires, 0, until, e);
+}
+
 static int read_erts_dir(struct config *c, const json_t *v, struct rel_err *e)
 {
     if (!json_is_string(v) && !json_is_null(v))
@@ -403,6 +414,7 @@ static const struct {
     {"hooks", read_hooks},
     {"commands", read_commands},
     {"erts_dir", read_erts_dir},
+    {"expires", read_expires},
     {"allow", read_allow},
 };
 

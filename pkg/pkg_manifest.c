@@ -219,6 +219,7 @@ static int add_head(const struct pkg_survey *s, const struct pkg_outline *o,
     head =
         json_pack("{s:i, s:s, s:s, s:s, s:o}", "format", 1, "made_by", "relpack " RELPACK_VERSION,
                   "name", o->name, "version", o->vsn, "source", from);
+    set_string(head, "expires", source->expires);
     if (o->erts_dir) {
         set_string(head, "erts", o->erts_vsn);
         set_string(head, "otp", o->otp);

@@ -23,6 +23,7 @@ struct pkg_manifest_source {
     const char *kind;     /* "mix", "rebar3", "plain" */
     const char *revision; /* of git; NULL without it */
     bool dirty;           /* tracked files differ from the revision */
+    const char *expires;  /* pkg_expiry.h; NULL: never */
 };
 
 /* Appends the text of the manifest. REL_E_INPUT for a file name that is no UTF-8. */
@@ -43,6 +44,7 @@ struct pkg_manifest_file {
 struct pkg_manifest {
     void *doc; /* json_t; owns the strings */
     const char *name, *vsn, *made_by, *revision;
+    const char *expires;             /* NULL: never */
     struct pkg_manifest_file *files; /* sorted by path */
     size_t file_n;
 };

@@ -183,10 +183,11 @@ static int read_doc(struct pkg_manifest *m, const char *name, struct rel_err *e)
     if (!json_is_integer(format) || json_integer_value(format) != FORMAT)
         return wrong(name, "format", "this relpack knows format 1 only, use a newer one", e);
     if (json_unpack_ex(doc, &error, JSON_STRICT,
-                       "{s:i, s:s, s:s, s:s, s:o, s?s, s?s, s?s, s?o, s:o, s:o}", "format", &number,
-                       "made_by", &m->made_by, "name", &m->name, "version", &m->vsn, "source",
-                       &source, "erts", &erts, "otp", &otp, "machine", &machine, "native", &native,
-                       "applications", &applications, "files", &files) < 0)
+                       "{s:i, s:s, s:s, s:s, s:o, s?s, s?s, s?s, s?s, s?o, s:o, s:o}", "format",
+                       &number, "made_by", &m->made_by, "name", &m->name, "version", &m->vsn,
+                       "source", &source, "expires", &m->expires, "erts", &erts, "otp", &otp,
+                       "machine", &machine, "native", &native, "applications", &applications,
+                       "files", &files) < 0)
         return rel_fail(e, REL_E_INPUT, 0, "%s: %s", name, error.text);
     if (!json_is_array(applications) || !json_is_array(files))
         return rel_fail(e, REL_E_INPUT, 0, "%s: applications and files must be lists", name);

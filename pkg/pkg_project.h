@@ -80,6 +80,7 @@ struct pkg_project {
     struct pkg_strings strip_keep; /* chunks of BEAM files that stay */
     bool mix_steps;       /* mix has functions to run on the assembled tree (pkg_mix_run_steps) */
     const char *allow;    /* what checks leave out, see pkg_check.h; or NULL */
+    const char *expires;  /* a time or a duration (pkg_expiry.h), or NULL */
     const char *erts_dir; /* root of the Erlang to pack; NULL: that of `erl` in PATH */
 };
 

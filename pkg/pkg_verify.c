@@ -6,6 +6,7 @@
 
 #include "base/rel_io.h"
 #include "pkg/pkg_archive.h"
+#include "pkg/pkg_expiry.h"
 #include "pkg/pkg_rel.h"
 #include "pkg/pkg_tar.h"
 
@@ -15,6 +16,7 @@ void pkg_verified_fini(struct pkg_verified *v)
 {
     free(v->name);
     free(v->vsn);
+    free(v->expires);
     free(v->manifest);
     *v = (struct pkg_verified){0};
 }
@@ -61,11 +63,14 @@ static int check_survey(const struct pkg_survey *s, const struct pkg_verify *how
     if (pkg_manifest_parse(v->manifest, v->manifest_len, o.manifest->path, &m, e) < 0 ||
         pkg_manifest_check(&m, s, how->more_is_fine, e) < 0 || check_signature(&o, how, v, e) < 0)
         return rel_wrap(e, "%s", s->origin);
+    if (m.expires && how->now_s && pkg_expiry_check(m.expires, how->now_s, e) < 0)
+        return rel_wrap(e, "%s", s->origin);
     if (strcmp(m.name, o.name) != 0 || strcmp(m.vsn, o.vsn) != 0)
         return rel_fail(e, REL_E_INPUT, 0, "%s: its manifest is that of %s %s", s->origin, m.name,
                         m.vsn);
     v->name = rel_xstrdup(m.name);
     v->vsn = rel_xstrdup(m.vsn);
+    v->expires = m.expires ? rel_xstrdup(m.expires) : NULL;
     v->file_n = m.file_n;
     return 0;
 }

@@ -11,11 +11,13 @@ struct pkg_verify {
     const struct pkg_key *key; /* public: it must be signed by this one; NULL: by nobody */
     bool manifest_optional;    /* one of mix or relx passes, with nothing verified */
     bool more_is_fine;         /* files that the manifest does not list pass */
+    int64_t now_s;             /* a release that expired by then fails; 0: none does */
     const struct rel_progress *progress;
 };
 
 struct pkg_verified {
     char *name, *vsn;            /* owned; NULL without a manifest */
+    char *expires;               /* NULL: never */
     char *manifest;              /* its text */
     size_t manifest_len, file_n; /* files in it */
     bool is_signed;              /* there is a signature; checked only with a key */

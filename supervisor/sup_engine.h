@@ -36,6 +36,7 @@ struct sup_ask {
     bool hot, automatic; /* automatic: hot where it harms no process, else by a swap */
     bool down, booted;   /* back to an earlier release; to that which its VM booted */
     bool in_chain;       /* its VM had that release before, since its boot */
+    bool allow_older;    /* than what served already, also where a key is set */
     bool forward;        /* a rollback by name to what did not serve before */
     bool dry_run, added; /* added: `dir` came in with this and goes if it fails */
     bool hold;           /* wait for a person before the cutover */
@@ -238,6 +239,11 @@ void sup_prune(struct sup *s);
  * asked is told. */
 REL_MUST_USE int sup_find_rollback(struct sup *s, const char *version, struct sup_ask *ask,
                                    struct rel_err *e);
+
+/* sup_rollback.c: where a key says what may come in, an upgrade does not lead below the highest
+ * version that served: somebody might replay an old release, whose signature is as good as ever.
+ * REL_E_OLDER. */
+REL_MUST_USE int sup_check_older(const struct sup *s, struct rel_err *e);
 
 /* sup_change.c */
 void sup_change_code(struct sup *s);

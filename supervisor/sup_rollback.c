@@ -5,7 +5,9 @@
 
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
+#include "supervisor/sup_history.h"
 #include "supervisor/sup_past.h"
+#include "supervisor/sup_version.h"
 
 static bool is_there(const struct sup *s, const char *dir)
 {
@@ -57,6 +59,40 @@ static int find_earlier(const struct sup *s, const struct sup_past *past, struct
                     past->n ? past->v[past->n - 1] : "this one");
 }
 
+struct highest {
+    char *dir; /* NULL: none served yet */
+};
+
+static void take_higher(void *ctx, json_t *entry)
+{
+    const char *outcome = json_string_value(json_object_get(entry, "outcome"));
+    const char *to = json_string_value(json_object_get(entry, "to"));
+    struct highest *h = ctx;
+
+    if (!outcome || !to || strcmp(outcome, "done") != 0 ||
+        (h->dir && sup_version_order(to, h->dir) <= 0))
+        return;
+    free(h->dir);
+    h->dir = rel_xstrdup(to);
+}
+
+int sup_check_older(const struct sup *s, struct rel_err *e)
+{
+    struct highest h = {0};
+    int rc = 0;
+
+    if (!s->config.key || s->ask.allow_older || !s->ask.release)
+        return 0;
+    rc = sup_history_each(s->store.home, take_higher, &h, e);
+    if (rc == 0 && h.dir && sup_version_order(s->ask.dir, h.dir) < 0)
+        rc = rel_fail(e, REL_E_OLDER, 0,
+                      "%s is older than %s, which served here: 'relsup rollback' goes back, "
+                      "--allow-older takes it in",
+                      s->ask.dir, h.dir);
+    free(h.dir);
+    return rc;
+}
+
 /* What the VM was changed from in place, it can be changed back to. */
 static bool is_in_chain(const struct sup_peer *p, const char *dir)
 {
@@ -80,7 +116,9 @@ int sup_find_rollback(struct sup *s, const char *version, struct sup_ask *ask, s
     if (rc == 0)
         rc = version ? find_named(s, &past, version, ask, e) : find_earlier(s, &past, ask, e);
     if (rc == 0) {
-        ask->down = !ask->forward;
+        /* a history that was lost does not make an earlier release a later one */
+        ask->down =
+            !ask->forward || (past.n && sup_version_order(ask->dir, past.v[past.n - 1]) < 0);
         ask->in_chain = is_in_chain(s->active, ask->dir);
         tell(ask, "%s %s -> %s",
              s->active ? s->active->release->name : "rollback:", past.n ? past.v[past.n - 1] : "-",

@@ -147,6 +147,7 @@ static int take_swap_args(const json_t *args, struct sup_ask *ask, struct rel_er
     ask->drain_ms = time_of(args, "drain_ms", -1);
     ask->step_ms = time_of(args, "step_ms", -1);
     ask->suspend_ms = time_of(args, "suspend_ms", 0);
+    ask->allow_older = json_is_true(json_object_get(args, "allow_older"));
     ask->hold = json_is_true(json_object_get(args, "hold"));
     ask->hold_ms = time_of(args, "hold_ms", -1);
     ask->until_serving = until && !strcmp(until, "serving");

@@ -55,7 +55,7 @@ static int settle(struct sup *s, const json_t *answer, struct rel_err *e)
         sup_incoming_settle(s->store.home, s->incoming, &must, &a, &s->ask.added, e) < 0)
         return -1;
     s->ask.dir = rel_steal(&a.dir);
-    return 0;
+    return sup_check_older(s, e);
 }
 
 static void on_unpacked(void *ctx, const json_t *answer, const struct rel_err *failure)
