@@ -86,7 +86,8 @@ static void render_chain(struct rel_buf *b, const json_t *status)
 static int status(struct cmd_ctx *ctx, struct rel_err *e)
 {
     static const char *const keys[] = {"app",   "state",    "release", "node",           "pid",
-                                       "since", "uptime_s", "home",    "supervisor_pid", NULL};
+                                       "since", "uptime_s", "home",    "supervisor_pid", "instead",
+                                       NULL};
     json_auto_t *result = NULL;
     rel_autobuf struct rel_buf b = {0};
 

@@ -15,6 +15,7 @@
 #include "supervisor/sup_hot.h"
 #include "supervisor/sup_incoming.h"
 #include "supervisor/sup_jobs.h"
+#include "supervisor/sup_past.h"
 #include "supervisor/sup_peer.h"
 #include "supervisor/sup_probe.h"
 #include "supervisor/sup_run.h"
@@ -55,6 +56,7 @@ struct sup_ask {
     struct sup_conns aborters; /* who ended it */
     struct rel_err failure;
     struct hot_report report;
+    char *instead;     /* what does not boot, and so this does; NULL */
     char *why_not_hot; /* what `automatic` found against it; NULL */
 };
 
@@ -107,6 +109,14 @@ struct sup_revival {
     bool noted; /* that it fails stands in the history */
 };
 
+/* The releases that are left to be booted where the first one of a run does not. */
+struct sup_fallback {
+    bool began;
+    struct sup_past past;
+    char *wanted;       /* the first that was tried; NULL: none yet */
+    struct rel_err why; /* it does not boot */
+};
+
 struct sup {
     uv_loop_t loop;
     struct sup_store store;
@@ -140,6 +150,8 @@ struct sup {
     struct sup_conns stoppers; /* who asked for it */
     int64_t told_ms;           /* when they heard from us */
     struct sup_revival revival;
+    struct sup_fallback fallback;
+    char *instead;            /* of the ask that made it serve; NULL */
     atomic_bool change_ended; /* the hot upgrade under way is to be undone */
     struct rel_err failure;   /* of sup_run itself */
     /* of the probe under way: copies, because the peer may end meanwhile */
@@ -169,6 +181,7 @@ REL_MUST_USE int sup_write_journal(struct sup *s, struct rel_err *e);
 void sup_post(struct sup *s, enum swap_event event);
 /* Begins what `ask` says (its strings are taken); the state must be idle. */
 void sup_begin(struct sup *s, const struct sup_ask *ask);
+void sup_ask_fini(struct sup_ask *ask);
 /* Performs an order of the table. */
 void sup_perform(struct sup *s, enum swap_action action);
 /* Looks whether that peer, which boots, is ready, unless somebody looks already. */
@@ -207,6 +220,14 @@ const struct sup_config *sup_settings_active(struct sup *s, const char *dir);
 /* The order is over: they stay, or those before it are back. */
 void sup_settings_settle(struct sup *s, bool keep);
 void sup_settings_fini(struct sup *s);
+
+/* sup_fallback.c */
+
+/* True: *ask boots the release that served before `failed` (NULL: before whatever `current` was
+ * meant to name). False: there is none. */
+bool sup_fall_back(struct sup *s, const char *failed, const struct rel_err *why,
+                   struct sup_ask *ask);
+void sup_fallback_fini(struct sup *s);
 
 /* sup_revive.c */
 

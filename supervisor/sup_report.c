@@ -12,15 +12,16 @@
 
 enum { TAIL_MAX = 1500, TAIL_SEARCH = 16384 };
 
-static void end_ask(struct sup *s)
+void sup_ask_fini(struct sup_ask *ask)
 {
-    free(s->ask.release);
-    free(s->ask.dir);
-    free(s->ask.from);
-    free(s->ask.app);
-    free(s->ask.why_not_hot);
-    hot_report_fini(&s->ask.report);
-    s->ask = (struct sup_ask){0};
+    free(ask->release);
+    free(ask->dir);
+    free(ask->from);
+    free(ask->app);
+    free(ask->instead);
+    free(ask->why_not_hot);
+    hot_report_fini(&ask->report);
+    *ask = (struct sup_ask){0};
 }
 
 static void note(struct sup *s, const char *outcome)
@@ -33,8 +34,10 @@ static void note(struct sup *s, const char *outcome)
     entry = json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:b, s:I}", "at", when, "what", s->ask.what,
                       "outcome", outcome, "from", s->ask.from, "to", s->ask.dir, "hot", s->ask.hot,
                       "took_ms", (json_int_t)(rel_mono_ms() - s->ask.began_ms));
-    if (s->ask.failure.code)
-        json_object_set_new(entry, "reason", rel_json_text(s->ask.failure.msg));
+    if (s->ask.failure.code || s->ask.instead)
+        json_object_set_new(
+            entry, "reason",
+            rel_json_text(s->ask.failure.code ? s->ask.failure.msg : s->ask.instead));
     sup_drain_tell(s, entry);
     if (s->ask.forward)
         json_object_set_new(entry, "forward", json_true());
@@ -111,6 +114,10 @@ void sup_report_done(struct sup *s)
     else if (!s->ask.hot) /* of a change in place it was set ahead of it */
         sup_set_current(s, s->ask.dir);
     note(s, s->ask.dry_run ? "checked" : "done");
+    if (!s->ask.dry_run) {
+        free(s->instead);
+        s->instead = rel_steal(&s->ask.instead);
+    }
     if (!s->ask.dry_run)
         sup_prune(s);
     if (s->ask.conn && s->ask.failure.code)
@@ -118,11 +125,14 @@ void sup_report_done(struct sup *s)
     sup_answer_done(s, app);
     rel_fail(&e, REL_E_BUSY, 0, "too late: %s serves", s->ask.dir);
     sup_conns_error(&s->ask.aborters, &e);
-    end_ask(s);
+    sup_ask_fini(&s->ask);
 }
 
 void sup_report_refused(struct sup *s)
 {
+    struct sup_ask next;
+    bool again;
+
     sup_settings_settle(s, false);
     forget_added(s);
     sup_log(s, "%s refused: %s", s->ask.what, s->ask.failure.msg);
@@ -132,9 +142,12 @@ void sup_report_refused(struct sup *s)
     sup_conns_result(&s->ask.aborters,
                      json_pack("{s:s, s:s*}", "aborted", s->ask.dir ? s->ask.dir : s->ask.what,
                                "release", s->active ? s->active->dir : NULL));
-    if (!s->served && !s->stopping)
-        s->failure = s->ask.failure;
-    end_ask(s);
+    again = !s->served && !s->stopping && sup_fall_back(s, s->ask.dir, &s->ask.failure, &next);
+    if (!s->served && !s->stopping && !again)
+        s->failure = s->fallback.why; /* of what the home has, not of the oldest one tried */
+    sup_ask_fini(&s->ask);
+    if (again)
+        sup_begin(s, &next);
 }
 
 /* The last lines of the candidate's output go before the error, one log line each. */

@@ -343,6 +343,8 @@ static int first_release(struct sup *s, struct sup_ask *ask, struct rel_err *e)
                     s->store.home, ask->dir, shown);
         return 0;
     }
+    if (sup_fall_back(s, NULL, &none, ask))
+        return 0;
     if (!release)
         return rel_fail(e, REL_E_INPUT, 0, "%s", none.msg);
     ask->release = sup_is_url(release) ? rel_xstrdup(release) : realpath(release, NULL);
@@ -413,6 +415,8 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     contact = rel_strf("%s/run/active.json", s.store.home);
     if (first_settings(&s, e) < 0 || end_leftovers(&s, e) < 0 || first_release(&s, &ask, e) < 0) {
         sup_settings_fini(&s);
+        sup_fallback_fini(&s);
+        sup_ask_fini(&ask);
         sup_store_close(&s.store);
         return -1;
     }
@@ -420,6 +424,7 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     if (open_loop(&s, e) < 0) {
         uv_close((uv_handle_t *)&s.tick, NULL);
         sup_signals_close(&s);
+        sup_ask_fini(&ask);
     } else {
         announce(&s);
         sup_begin(&s, &ask);
@@ -436,6 +441,7 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     sup_drain_end(&s);
     sup_health_end(&s);
     sup_settings_fini(&s);
+    sup_fallback_fini(&s);
     if (s.failure.code && !e->code)
         *e = s.failure;
     return e->code ? -1 : 0;

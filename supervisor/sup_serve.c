@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/rel_clock.h"
+#include "base/rel_out.h"
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
 
@@ -97,6 +98,8 @@ static json_t *status_of(const struct sup *s)
                           steering_of(s), "swap", swap_of(s));
     char since[REL_TIME_LEN];
 
+    if (s->instead)
+        json_object_set_new(o, "instead", rel_json_text(s->instead));
     if (!p)
         return o;
     rel_time_format(p->since_ms, since);
