@@ -55,6 +55,7 @@ static void render_swap(struct rel_buf *b, const json_t *status)
     const json_t *left = json_object_get(json_object_get(status, "swap"), "left_ms");
     const json_t *waited = json_object_get(json_object_get(status, "swap"), "waited_ms");
     const char *steering = json_string_value(json_object_get(status, "steering"));
+    const char *warning = json_string_value(json_object_get(status, "warning"));
 
     render(b, json_object_get(status, "swap"), keys);
     if (waited)
@@ -63,6 +64,8 @@ static void render_swap(struct rel_buf *b, const json_t *status)
         rel_buf_addf(b, "%-15s %.1f s\n", "at most", (double)json_integer_value(left) / 1000);
     if (steering && strcmp(steering, "on") != 0)
         add_line(b, "steering", steering);
+    if (warning)
+        add_line(b, "warning", warning);
 }
 
 /* "0.1.0 > 0.2.0": booted as the first, changed in place since. */

@@ -17,6 +17,7 @@ struct sup_conn {
     struct rel_buf line;
     enum sup_format format;
     bool asked, answered;
+    uid_t uid;
 };
 
 struct sup_control {
@@ -240,16 +241,23 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     free(buf->base);
 }
 
-static bool is_ours(uv_pipe_t *pipe)
+uid_t sup_conn_uid(const struct sup_conn *conn)
 {
+    return conn->uid;
+}
+
+static bool is_welcome(struct sup_conn *conn)
+{
+    const struct sup_control_handler *h = &conn->control->handler;
     struct ucred cred;
     socklen_t len = sizeof(cred);
     uv_os_fd_t fd;
 
-    if (uv_fileno((uv_handle_t *)pipe, &fd) < 0 ||
+    if (uv_fileno((uv_handle_t *)&conn->pipe, &fd) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
         return false;
-    return cred.uid == geteuid() || cred.uid == 0;
+    conn->uid = cred.uid;
+    return cred.uid == geteuid() || cred.uid == 0 || (h->is_guest && h->is_guest(h->ctx, cred.uid));
 }
 
 static void on_connection(uv_stream_t *server, int status)
@@ -265,7 +273,7 @@ static void on_connection(uv_stream_t *server, int status)
     control->conns = conn;
     uv_pipe_init(server->loop, &conn->pipe, 0);
     conn->pipe.data = conn;
-    if (uv_accept(server, (uv_stream_t *)&conn->pipe) < 0 || !is_ours(&conn->pipe) ||
+    if (uv_accept(server, (uv_stream_t *)&conn->pipe) < 0 || !is_welcome(conn) ||
         uv_read_start((uv_stream_t *)&conn->pipe, on_alloc, on_read) < 0)
         close_conn(conn);
 }

@@ -16,6 +16,7 @@
 #define SUP_CONTROL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <uv.h>
 
 #include "base/rel_err.h"
@@ -63,6 +64,8 @@ struct sup_conn; /* one client; refers to itself until it is ended or the client
 struct sup_control_handler {
     void (*request)(void *ctx, struct sup_conn *conn, const struct sup_request *r);
     void (*gone)(void *ctx, struct sup_conn *conn);
+    /* May that user ask too, who is neither root nor the one we run as? NULL: nobody. */
+    bool (*is_guest)(void *ctx, uid_t uid);
     void *ctx;
 };
 
@@ -75,6 +78,8 @@ REL_MUST_USE int sup_control_open(uv_loop_t *loop, const char *path,
  * callback. */
 void sup_control_close(struct sup_control *control);
 
+/* Who asks. */
+uid_t sup_conn_uid(const struct sup_conn *conn);
 void sup_conn_progress(struct sup_conn *conn, const char *step, const char *state,
                        const char *detail, int64_t took_ms);
 void sup_conn_log(struct sup_conn *conn, const char *message);

@@ -206,15 +206,22 @@ static int hold(const struct sup_spawn *s, struct sup_peer *p, const struct sup_
     return sup_child_hold(&o, &p->child, e);
 }
 
-/* A socket of another user joins no listener group of the one that serves (facts of the kernel). */
-static int check_user(const struct sup_spawn *s, const struct sup_user *user, struct rel_err *e)
+int sup_peer_check_user(const struct sup_config *config, const struct sup_peer *beside,
+                        struct rel_err *e)
 {
-    if (!s->beside || s->beside->uid == user->uid)
+    struct sup_user user = {0};
+    uid_t uid;
+
+    if (sup_user_find(config->user, config->capabilities, &user, e) < 0)
+        return -1;
+    uid = user.uid;
+    sup_user_fini(&user);
+    if (!beside || beside->uid == uid)
         return 0;
     return rel_fail(e, REL_E_INPUT, 0,
                     "user: %s runs as user %u and the new one would as %u, and two users cannot "
                     "share a port: stop relsup and start it with the new settings",
-                    s->beside->contact.node, (unsigned)s->beside->uid, (unsigned)user->uid);
+                    beside->contact.node, (unsigned)beside->uid, (unsigned)uid);
 }
 
 int sup_peer_spawn(const struct sup_spawn *s, struct sup_peer **peer, struct rel_err *e)
@@ -228,9 +235,7 @@ int sup_peer_spawn(const struct sup_spawn *s, struct sup_peer **peer, struct rel
     p = rel_xcalloc(1, sizeof(*p));
     p->port_fd = -1;
     name_files(s, p);
-    rc = check_user(s, &user, e);
-    if (!rc)
-        rc = prepare(s, p, &user, e);
+    rc = prepare(s, p, &user, e);
     if (!rc)
         rc = hold(s, p, &user, e);
     sup_user_fini(&user);

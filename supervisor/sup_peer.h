@@ -56,8 +56,13 @@ struct sup_spawn {
     int generation;
     bool green;                      /* the node name's slot */
     const struct sup_config *config; /* lent for the call */
-    const struct sup_peer *beside;   /* the one that serves; NULL */
 };
+
+/* Can a peer with those settings overlap with the one that serves (NULL: none)? REL_E_INPUT: there
+ * is no such user, or another one holds the ports: a socket of another user joins no listener group
+ * (socket(7), SO_REUSEPORT). */
+REL_MUST_USE int sup_peer_check_user(const struct sup_config *config, const struct sup_peer *beside,
+                                     struct rel_err *e);
 
 /* 0: *peer waits, as process contact.pid, to be let go or dropped. -1: nothing runs. */
 REL_MUST_USE int sup_peer_spawn(const struct sup_spawn *spawn, struct sup_peer **peer,

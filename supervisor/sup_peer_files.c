@@ -11,6 +11,16 @@
 
 enum { DEPTH_MAX = 8 };
 
+/* Who may connect: the kernel asks for the right to write (unix(7)), we ask who it is. */
+static int let_ask(const char *home, const struct sup_user *user, struct rel_err *e)
+{
+    rel_autofree char *path = rel_strf("%s/run/control.sock", home);
+
+    if ((lchown(path, (uid_t)-1, user->gid) < 0 || chmod(path, 0660) < 0) && errno != ENOENT)
+        return rel_fail(e, REL_E_IO, errno, "let %s connect to %s", user->name, path);
+    return 0;
+}
+
 int sup_files_let_in(const char *home, const struct sup_user *user, struct rel_err *e)
 {
     static const char *const folders[] = {"", "/releases", "/run", "/secret", "/log"};
@@ -28,7 +38,7 @@ int sup_files_let_in(const char *home, const struct sup_user *user, struct rel_e
         if ((st.st_mode & 0070) != 0010 && fchmod(fd, (st.st_mode & 07707) | 0010) < 0)
             return rel_fail(e, REL_E_IO, errno, "let %s pass through %s", user->name, path);
     }
-    return 0;
+    return sup_user_is_other(user) ? let_ask(home, user, e) : 0;
 }
 
 int sup_files_make(const char *path, struct rel_err *e)

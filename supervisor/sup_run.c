@@ -13,6 +13,7 @@
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
+#include "supervisor/sup_guest.h"
 #include "supervisor/sup_home.h"
 #include "supervisor/sup_journal.h"
 #include "supervisor/sup_leftovers.h"
@@ -319,7 +320,8 @@ static void on_tick(uv_timer_t *timer)
 static int open_loop(struct sup *s, struct rel_err *e)
 {
     rel_autofree char *path = rel_strf("%s/run/control.sock", s->store.home);
-    struct sup_control_handler handler = {.request = sup_on_request, .gone = sup_on_gone, .ctx = s};
+    struct sup_control_handler handler = {
+        .request = sup_on_request, .gone = sup_on_gone, .is_guest = sup_is_guest, .ctx = s};
 
     uv_loop_init(&s->loop);
     uv_timer_init(&s->loop, &s->tick);

@@ -6,6 +6,7 @@
 #include "base/rel_out.h"
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
+#include "supervisor/sup_guest.h"
 
 /* The releases that it was changed through in place; NULL: none but the one it booted. */
 static json_t *chain_of(const struct sup_peer *p)
@@ -102,6 +103,10 @@ static json_t *status_of(const struct sup *s)
         json_object_set_new(o, "instead", rel_json_text(s->instead));
     if (!p)
         return o;
+    if (p->uid == 0)
+        json_object_set_new(o, "warning",
+                            json_string("the application runs as root: set \"user\" in "
+                                        "relsup.json"));
     rel_time_format(p->since_ms, since);
     json_object_update_new(
         o, json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:s, s:I}", "app", p->release->name, "version",
@@ -253,7 +258,9 @@ void sup_on_request(void *ctx, struct sup_conn *conn, const struct sup_request *
     struct sup_ask ask = {.conn = conn};
     struct rel_err e = {0};
 
-    if (r->cmd == SUP_CMD_STATUS) {
+    if (sup_guest_check(s, sup_conn_uid(conn), r, &e) < 0) {
+        sup_conn_error(conn, &e);
+    } else if (r->cmd == SUP_CMD_STATUS) {
         sup_conn_result(conn, status_of(s));
     } else if (r->cmd == SUP_CMD_STOP) {
         sup_conns_add(&s->stoppers, conn);

@@ -188,6 +188,10 @@ static void do_run_steps(struct sup *s)
                                     .done = on_steps_done,
                                     .ctx = s};
 
+    if (sup_peer_check_user(&s->config, s->active, &s->ask.failure) < 0) {
+        sup_post(s, SWAP_REFUSED);
+        return;
+    }
     if (!s->config.before_boot_n || !(s->ask.release || s->ask.added) || s->stopping) {
         sup_post(s, SWAP_PREPARED);
         return;
@@ -224,8 +228,7 @@ int sup_spawn_peer(struct sup *s, const char *dir, const struct sup_config *conf
                               .dir = dir,
                               .generation = ++s->generation,
                               .green = s->green,
-                              .config = config,
-                              .beside = s->active};
+                              .config = config};
 
     if (s->stopping)
         return rel_fail(e, REL_E_BUSY, 0, "the supervisor is stopping");
