@@ -110,7 +110,7 @@ static void remove_files(const struct sup_peer *peer)
 static void free_peer(struct sup_peer *peer)
 {
     remove_files(peer);
-    sup_peer_listens(peer);
+    rel_close_p(&peer->port_fd);
     sup_release_free(peer->release);
     hot_contact_fini(&peer->contact);
     free(peer->dir);
@@ -265,12 +265,6 @@ void sup_peer_drop(struct sup_peer *peer)
 {
     sup_child_drop(&peer->child);
     free_peer(peer);
-}
-
-void sup_peer_listens(struct sup_peer *peer)
-{
-    if (peer->port_fd >= 0)
-        close(rel_steal_fd(&peer->port_fd));
 }
 
 void sup_peer_changed(struct sup_peer *peer, const char *dir, struct sup_release *release)

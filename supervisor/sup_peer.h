@@ -43,7 +43,7 @@ struct sup_peer {
     struct hot_contact contact;
     uid_t uid;                              /* as whom it runs */
     char *home, *log, *dump, *tmp, *secret; /* paths: of its output, crash dump, folders */
-    int port_fd;      /* keeps the port of its distribution until it listens there; -1 */
+    int port_fd;      /* keeps the port of its distribution for it as long as it lives */
     int64_t since_ms; /* wall clock */
     bool served;      /* it has got connections other than previews: it is ended gracefully */
     bool gone;        /* its VM is */
@@ -72,9 +72,6 @@ REL_MUST_USE int sup_peer_go(uv_loop_t *loop, struct sup_peer *peer,
                              const struct sup_peer_owner *owner, struct rel_err *e);
 /* It ends before it began, and is freed. */
 void sup_peer_drop(struct sup_peer *peer);
-
-/* Its distribution listens: the port need not be kept for it any more. */
-void sup_peer_listens(struct sup_peer *peer);
 
 /* It was changed in place, to the release of that folder; takes `release`. */
 void sup_peer_changed(struct sup_peer *peer, const char *dir, struct sup_release *release);

@@ -282,7 +282,6 @@ static void judge_candidate(struct sup *s)
         rel_fail(&s->ask.failure, REL_E_INPUT, 0, "%s: %s", s->ask.dir, s->why);
         sup_post(s, SWAP_REFUSED);
     } else if (s->readiness.ready) {
-        sup_peer_listens(s->candidate);
         sup_post(s, SWAP_CANDIDATE_READY);
     }
 }
