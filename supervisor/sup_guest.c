@@ -14,7 +14,7 @@ enum { OWN_GROUPS_MAX = 1024 };
 bool sup_is_guest(void *ctx, uid_t uid)
 {
     const struct sup *s = ctx;
-    const struct sup_peer *all[] = {s->active, s->candidate, s->old};
+    const struct sup_peer *all[] = {s->active, s->candidate, s->old, s->revival.peer};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         if (all[i] && all[i]->uid == uid)

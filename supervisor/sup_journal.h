@@ -12,7 +12,7 @@
 
 #include "base/rel_err.h"
 
-enum { SUP_JOURNAL_PEERS = 4 };
+enum { SUP_JOURNAL_PEERS = 6 };
 
 struct sup_journal_peer {
     int generation;

@@ -56,7 +56,6 @@ static void serve(struct sup *s)
 {
     struct sup_revival *r = &s->revival;
 
-    sup_peer_listens(r->peer);
     s->active = rel_steal(&r->peer);
     s->active->served = true;
     r->noted = false;
