@@ -116,9 +116,10 @@ assert_match "its process $pid has ended" "$(cat "$WORK/err")"
 assert_eq 0 "$(visits heir)" "visits to the heir"
 
 # --- before the node: the process is there, has not listened yet, and he was faster
-start_bg booting as_owner sleep 60
-booting=$(pgrep -u "$OWNER_UID" -x sleep | head -1)
-leads_to "$OWNER_DIR/early.json" "$port" "$booting"
+# shellcheck disable=SC2016 # the inner shell's
+start_bg booting as_owner sh -c 'echo $$ && exec sleep 60'
+wait_until 10 test -s "$WORK/booting.log"
+leads_to "$OWNER_DIR/early.json" "$port" "$(cat "$WORK/booting.log")"
 refused heir "what listens on port $port is not node shop@localhost: it belongs to user $OTHER" \
     as_owner "$relctl" ping --contact "$OWNER_DIR/early.json"
 
