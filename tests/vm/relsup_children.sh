@@ -64,6 +64,7 @@ none_left() { # WHEN
 
 started=0
 # a script that starts something, and becomes relsup
+# shellcheck disable=SC2016 # the variables of the inner shell
 start_bg relsup bash -c 'sleep 600 & echo $! >"$0"; exec relsup run "$1" --home "$2"' "$WORK/own" "$one" "$RELSUP_HOME"
 supervisor=$BG_PID
 wait_until 60 answers "shop 0.1.0"
