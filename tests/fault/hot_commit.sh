@@ -88,7 +88,7 @@ nth() { # CALL WHAT
 assert_exit 0 relsup restart
 faultctl "$FAULT" arm 0 kill
 assert_exit 0 hot "$two"
-link=$(nth symlinkat current) replace=$(nth renameat '^current$') commit=$(nth writev socket) noted=$(nth openat history)
+link=$(nth symlinkat current) replace=$(nth renameat '^current$') commit=$(nth sendmsg socket) noted=$(nth openat history)
 [ -n "$noted" ] || noted=$(nth open history)
 if [ -z "$link" ] || [ -z "$replace" ] || [ -z "$commit" ] || [ -z "$noted" ]; then
     fail "$(faultctl "$FAULT" log)"
