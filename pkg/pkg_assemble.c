@@ -86,7 +86,7 @@ static int add_app(struct tree *t, const struct pkg_app *app, struct rel_err *e)
                                .ctx = &t->p->exclude_modules};
     /* OTP's own are packed as their distribution links them. */
     const char *const roots[] = {t->p->dir, t->how->otp->root, NULL};
-    bool of_otp = !strncmp(app->dir, t->how->otp->root, strlen(t->how->otp->root));
+    bool of_otp = pkg_lies_below(app->dir, t->how->otp->root);
     struct pkg_add_tree add_priv = {.from = priv_from, .to = priv, .roots = of_otp ? NULL : roots};
 
     if (!t->p->include_erts && pkg_app_lies_in(app, t->how->otp->lib))
@@ -370,6 +370,8 @@ static int add_file_or_tree(struct tree *t, const struct pkg_overlay *o, struct 
             return rel_fail(e, REL_E_INPUT, 0, "overlay: the template %s is a folder", o->from);
         return pkg_entries_add_tree(t->es, &add, e);
     }
+    if (!S_ISREG(st.st_mode))
+        return rel_fail(e, REL_E_INPUT, 0, "overlay: %s is no file, folder or link", o->from);
     if (o->kind == PKG_OVERLAY_TEMPLATE)
         return add_template(t, o->from, to, st.st_mode, e);
     pkg_entries_add_file(t->es, to, o->from, st.st_mode);

@@ -303,7 +303,8 @@ int pkg_check_run(const struct pkg_check *check, struct pkg_findings *found, str
     k.preloaded = base.preloaded;
     find_apps(&k);
     find_modules(&k);
-    if (pkg_check_modules(&k, e) < 0 || pkg_check_native(&k, e) < 0 || pkg_check_files(&k, e) < 0)
+    if (pkg_check_modules(&k, e) < 0 || pkg_check_native(&k, e) < 0 ||
+        pkg_check_private(&k, e) < 0 || pkg_check_files(&k, e) < 0)
         return -1;
     pkg_check_calls(&k);
     pkg_check_config(&k);

@@ -11,26 +11,29 @@
 #include "pkg/pkg_survey.h"
 
 /* XX(constant, code, is an error, what it means). The order is that of the findings. */
-#define PKG_CHECK_MAP(XX)                                                                       \
-    XX(PKG_CHECK_DUPLICATE_MODULE, duplicate_module, true, "one module in two applications")    \
-    XX(PKG_CHECK_MISSING_MODULE, missing_module, true,                                          \
-       "a module that the .app file lists and that has no BEAM file")                           \
-    XX(PKG_CHECK_MACHINE, machine, true, "native code for another machine than that of the VM") \
-    XX(PKG_CHECK_UNLISTED_MODULE, unlisted_module, false,                                       \
-       "a BEAM file that the .app file does not list, so that it is not loaded at boot")        \
-    XX(PKG_CHECK_UNDEFINED, undefined, false,                                                   \
-       "a module that is called and that no application of the release has")                    \
-    XX(PKG_CHECK_UNDEFINED_FUNCTION, undefined_function, false,                                 \
-       "a function that is called and that its module does not export")                         \
-    XX(PKG_CHECK_NOT_STARTED, not_started, false,                                               \
-       "an application that is called and that the caller's .app file does not name")           \
-    XX(PKG_CHECK_SECRET, secret, false, "a likely secret in the configuration that is packed")  \
-    XX(PKG_CHECK_PHOENIX_SERVER, phoenix_server, false,                                         \
-       "a Phoenix endpoint that nothing tells to serve")                                        \
-    XX(PKG_CHECK_GLIBC, glibc, false,                                                           \
-       "native code that needs a newer C library than the VM, or than --target-glibc")          \
-    XX(PKG_CHECK_BUILD_PATH, build_path, false,                                                 \
-       "a path of the machine it was built on inside a file of priv")                           \
+#define PKG_CHECK_MAP(XX)                                                                        \
+    XX(PKG_CHECK_DUPLICATE_MODULE, duplicate_module, true, "one module in two applications")     \
+    XX(PKG_CHECK_MISSING_MODULE, missing_module, true,                                           \
+       "a module that the .app file lists and that has no BEAM file")                            \
+    XX(PKG_CHECK_MACHINE, machine, true, "native code for another machine than that of the VM")  \
+    XX(PKG_CHECK_UNLISTED_MODULE, unlisted_module, false,                                        \
+       "a BEAM file that the .app file does not list, so that it is not loaded at boot")         \
+    XX(PKG_CHECK_UNDEFINED, undefined, false,                                                    \
+       "a module that is called and that no application of the release has")                     \
+    XX(PKG_CHECK_UNDEFINED_FUNCTION, undefined_function, false,                                  \
+       "a function that is called and that its module does not export")                          \
+    XX(PKG_CHECK_NOT_STARTED, not_started, false,                                                \
+       "an application that is called and that the caller's .app file does not name")            \
+    XX(PKG_CHECK_SECRET, secret, false, "a likely secret in the configuration that is packed")   \
+    XX(PKG_CHECK_PRIVATE_KEY, private_key, false, "a private key in a packed file")              \
+    XX(PKG_CHECK_PRIVATE_FILE, private_file, false, "a packed file that is private by its name") \
+    XX(PKG_CHECK_OUTSIDE, outside, false, "an overlay that lies outside of the project")         \
+    XX(PKG_CHECK_PHOENIX_SERVER, phoenix_server, false,                                          \
+       "a Phoenix endpoint that nothing tells to serve")                                         \
+    XX(PKG_CHECK_GLIBC, glibc, false,                                                            \
+       "native code that needs a newer C library than the VM, or than --target-glibc")           \
+    XX(PKG_CHECK_BUILD_PATH, build_path, false,                                                  \
+       "a path of the machine it was built on inside a file of priv")                            \
     XX(PKG_CHECK_WRITABLE, writable, false, "a packed file that every user here can write")
 
 enum pkg_check_code {

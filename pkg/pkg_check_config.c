@@ -188,6 +188,64 @@ static const struct pkg_file *find_setting(const struct pkg_checking *k, const c
     return pkg_survey_find(k->c->survey, path);
 }
 
+static char *next_word(char **p)
+{
+    char *word = *p + strspn(*p, " \t\r");
+    size_t n = strcspn(word, " \t\r");
+
+    *p = word + n + (word[n] != '\0');
+    word[n] = '\0';
+    return word;
+}
+
+/* A value that the shell, or the launcher, fills in on the host is none of ours. */
+static bool is_literal(char *value)
+{
+    size_t n = strlen(value);
+
+    if (n > 1 && (*value == '"' || *value == '\'') && value[n - 1] == *value) {
+        value[n - 1] = '\0';
+        memmove(value, value + 1, n - 1);
+    }
+    return *value && !strpbrk(value, "$`") && !is_placeholder(value);
+}
+
+/* "export DB_PASSWORD=x" of env.sh, "-env DB_PASSWORD x" of vm.args. */
+static void check_line(struct walk *w, char *line)
+{
+    char *first = next_word(&line), *name = first, *value;
+
+    if (*first == '#')
+        return;
+    if (!strcmp(first, "export") || !strcmp(first, "-env"))
+        name = next_word(&line);
+    value = strcmp(first, "-env") != 0 ? strchr(name, '=') : next_word(&line);
+    if (value && *value == '=')
+        *value++ = '\0';
+    if (!value || !is_literal(value) || (!is_secret_name(name) && !looks_like(value)))
+        return;
+    w->path.len = 0;
+    rel_buf_adds(&w->path, name);
+    found(w, looks_like(value) ? looks_like(value) : "a secret");
+}
+
+static void check_lines(struct pkg_checking *k)
+{
+    static const char *const names[] = {"env.sh", "vm.args", "vm.args.src"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        const struct pkg_file *file = find_setting(k, names[i]);
+        rel_autofree char *text = file && file->text ? rel_xstrdup(file->text) : NULL;
+        struct walk w = {.k = k, .where = names[i], .file = file ? file->path : NULL};
+        char *save = NULL;
+
+        for (char *l = text ? strtok_r(text, "\n", &save) : NULL; l;
+             l = strtok_r(NULL, "\n", &save))
+            check_line(&w, l);
+        rel_buf_fini(&w.path);
+    }
+}
+
 /* The end of ${NAME} or ${NAME:-default}, whose default may hold further braces. */
 static const char *variable_end(const char *p)
 {
@@ -309,6 +367,8 @@ void pkg_check_config(struct pkg_checking *k)
     config = read_config(k, file);
     if (pkg_checking_wants(k, PKG_CHECK_SECRET))
         check_secrets(k, config, file ? file->path : NULL);
+    if (pkg_checking_wants(k, PKG_CHECK_SECRET))
+        check_lines(k);
     if (pkg_checking_wants(k, PKG_CHECK_PHOENIX_SERVER))
         check_phoenix(k, config);
 }

@@ -49,6 +49,7 @@ REL_MUST_USE int pkg_check_modules(struct pkg_checking *k, struct rel_err *e);
 void pkg_check_calls(struct pkg_checking *k);
 void pkg_check_config(struct pkg_checking *k);
 REL_MUST_USE int pkg_check_native(struct pkg_checking *k, struct rel_err *e);
+REL_MUST_USE int pkg_check_private(struct pkg_checking *k, struct rel_err *e);
 REL_MUST_USE int pkg_check_files(struct pkg_checking *k, struct rel_err *e);
 
 #endif

@@ -94,6 +94,15 @@ static bool lies_below(const char *path, const char *dir, size_t dir_n)
     return !strncmp(path, dir, dir_n) && (path[dir_n] == '/' || path[dir_n] == '\0');
 }
 
+bool pkg_lies_below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    while (n && dir[n - 1] == '/')
+        n--;
+    return lies_below(path, dir, n);
+}
+
 static bool leaves(const struct walk *w, const char *source)
 {
     char real[PATH_MAX];

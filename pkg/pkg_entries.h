@@ -47,6 +47,10 @@ void pkg_entries_add_beam(struct pkg_entries *es, const char *path, const char *
 void pkg_entries_add_bytes(struct pkg_entries *es, const char *path, char *bytes, size_t len,
                            mode_t mode);
 void pkg_entries_add_link(struct pkg_entries *es, const char *path, const char *target);
+/* Is it that folder, or something in it? "/usr/lib/erlang-x" is not in "/usr/lib/erlang". Of the
+ * texts alone: both are real paths, or neither is. */
+bool pkg_lies_below(const char *path, const char *dir);
+
 /* Does a link of that path in the release, to that target, stay in it, so that it can be unpacked?
  */
 bool pkg_link_stays(const char *path, const char *target);
