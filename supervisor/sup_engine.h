@@ -146,6 +146,8 @@ struct sup {
     bool green, served; /* name slot of the next peer; has any peer ever been ready? */
     struct sup_ask ask;
     bool stopping, killed;
+    bool unwritten, unlinked; /* active.json, `current` could not be written: sup_catch_up.c */
+    int64_t retry_ms;
     int64_t stop_deadline_ms;
     struct sup_conns stoppers; /* who asked for it */
     int64_t told_ms;           /* when they heard from us */
@@ -194,8 +196,11 @@ void sup_wake(struct sup *s);
 void sup_step(struct sup *s, const char *step, const char *state, const char *detail);
 /* A peer ended: which event that is, or a crash of the active one. */
 void sup_on_peer_exit(struct sup_peer *peer);
-/* Whoever looks for the active peer finds it; what fails is logged. */
+/* sup_catch_up.c */
+
+/* Whoever looks for the active peer finds it; what fails is logged, and tried again later. */
 void sup_show_active(struct sup *s);
+void sup_catch_up(struct sup *s, int64_t now);
 
 /* sup_signal.c. Each signal does what docs/signals.md says: none but a fault of the program, or
  * SIGKILL, ends the supervisor while its application runs on. */

@@ -75,19 +75,6 @@ void sup_answer_done(struct sup *s, const char *app)
     sup_conn_result(rel_steal(&s->ask.conn), o);
 }
 
-void sup_set_current(struct sup *s, const char *dir)
-{
-    struct rel_err e = {0};
-
-    if (sup_store_set_current(s->store.home, dir, &e) == 0)
-        return;
-    rel_wrap(&e, "%s runs, but a restart would boot another release", dir);
-    e.code = REL_E_STUCK;
-    sup_log(s, "%s", e.msg);
-    if (!s->ask.failure.code)
-        s->ask.failure = e;
-}
-
 static void forget_added(struct sup *s)
 {
     struct rel_err e = {0};

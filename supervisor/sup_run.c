@@ -310,6 +310,7 @@ static void on_tick(uv_timer_t *timer)
     sup_steer_tick(s, now);
     sup_health_tick(s, now);
     sup_drain_tick(s, now);
+    sup_catch_up(s, now);
     beat(s, now);
     if (s->stopping)
         while_stopping(s, now);

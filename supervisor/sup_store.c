@@ -93,20 +93,19 @@ void sup_store_close(struct sup_store *s)
     *s = (struct sup_store){.lock_fd = -1};
 }
 
+/* Nothing is made for it, so it also frees a disk that is full. */
 int sup_store_remove(const char *home, const char *dir, struct rel_err *e)
 {
     rel_autofree char *from = sup_store_path(home, dir);
-    rel_autofree char *to = rel_strf("%s/releases/" SUP_REMOVING "XXXXXX", home);
+    rel_autofree char *to = rel_strf("%s/releases/" SUP_REMOVING "%.200s", home, dir);
     struct stat st;
 
     if (lstat(from, &st) < 0 && errno == ENOENT)
         return 0;
-    if (!mkdtemp(to))
-        return rel_fail(e, REL_E_IO, errno, "make a folder in %s/releases", home);
     if (!S_ISDIR(st.st_mode)) /* a link that somebody put there: what it leads to is not ours */
-        return unlink(from) < 0 ? rel_fail(e, REL_E_IO, errno, "remove %s", from)
-                                : rel_remove_tree(AT_FDCWD, to, e);
-    if (rel_rename_dir(AT_FDCWD, from, to, e) < 0)
+        return unlink(from) < 0 ? rel_fail(e, REL_E_IO, errno, "remove %s", from) : 0;
+    if (rel_remove_tree(AT_FDCWD, to, e) < 0 || /* what an earlier try left */
+        rel_rename_dir(AT_FDCWD, from, to, e) < 0)
         return -1;
     return rel_remove_tree(AT_FDCWD, to, e);
 }

@@ -313,16 +313,6 @@ void sup_probe_peer(struct sup *s, const struct sup_peer *peer)
     uv_queue_work(&s->loop, &s->probe, on_probe, on_probed);
 }
 
-void sup_show_active(struct sup *s)
-{
-    rel_autofree char *path = rel_strf("%s/run/active.json", s->store.home);
-    struct rel_err e = {0};
-
-    if (hot_contact_write(path, &s->active->contact, &e) < 0)
-        sup_log(s, "%s", e.msg);
-    sup_note_journal(s);
-}
-
 /* The soak is over: from here on the new release is what the home has. */
 static void do_drain(struct sup *s)
 {

@@ -114,24 +114,28 @@ static void record(unsigned n, const char *call, int fd, const char *path)
 static bool fails(const char *call, int fd, const char *path, int usual, bool *after)
 {
     int saved = errno, by, how;
-    unsigned n, at;
+    unsigned n;
+    bool stuck;
 
     *after = false;
     if (!state || !state->armed)
         return false;
     by = getpid() == self ? role : FAULT_BY_CHILD;
-    if (!(state->who & by) || (*state->only && strcmp(state->only, call) != 0))
+    if (!(state->who & by))
+        return false;
+    stuck = state->sticky && state->hit;
+    if (*state->only && strcmp(state->only, call) != 0 && !stuck)
         return false;
     n = atomic_fetch_add(&state->n, 1) + 1;
     record(n, call, fd, path);
     errno = saved;
-    at = state->at;
     how = state->how;
-    if (!at || (state->sticky ? n < at : n != at) || ((how > 0 || how == FAULT_FAIL) && !usual) ||
-        (state->sticky && how > 0 && how != usual))
+    if (!stuck && (!state->at || n != state->at))
         return false;
     if (!state->hit)
         state->hit = n;
+    if ((how > 0 || how == FAULT_FAIL) && (!usual || (state->sticky && how > 0 && how != usual)))
+        return false;
     if (how == FAULT_KILL)
         end_here();
     *after = how == FAULT_KILL_AFTER;
@@ -166,10 +170,10 @@ WRAP(int, fsync, (int fd), (fd), fd, NULL, EIO)
 WRAP(int, fdatasync, (int fd), (fd), fd, NULL, EIO)
 WRAP(int, syncfs, (int fd), (fd), fd, NULL, EIO)
 WRAP(int, ftruncate, (int fd, off_t n), (fd, n), fd, NULL, ENOSPC)
-WRAP(int, rename, (const char *a, const char *b), (a, b), -1, b, ENOSPC)
-WRAP(int, renameat, (int f, const char *a, int g, const char *b), (f, a, g, b), -1, b, ENOSPC)
+WRAP(int, rename, (const char *a, const char *b), (a, b), -1, b, EIO)
+WRAP(int, renameat, (int f, const char *a, int g, const char *b), (f, a, g, b), -1, b, EIO)
 WRAP(int, renameat2, (int f, const char *a, int g, const char *b, unsigned h), (f, a, g, b, h), -1,
-     b, ENOSPC)
+     b, EIO)
 WRAP(int, link, (const char *a, const char *b), (a, b), -1, b, ENOSPC)
 WRAP(int, linkat, (int f, const char *a, int g, const char *b, int h), (f, a, g, b, h), -1, b,
      ENOSPC)

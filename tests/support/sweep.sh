@@ -185,6 +185,10 @@ active_pid() {
     relsup status --json 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin).get("pid", ""))'
 }
 
+pid_found() {
+    [ "$(relsup pid 2>/dev/null)" = "$(active_pid)" ]
+}
+
 one_vm() {
     [ "$(home_processes)" = "$(active_pid)" ]
 }
@@ -201,7 +205,7 @@ check_serves() { # VERSION
     fi
     [ "$(current)" = "$1" ] || broken serves "current is $(current), not $1"
     relsup status >/dev/null 2>&1 || broken works status
-    [ "$(relsup pid 2>&1)" = "$(active_pid)" ] || broken works "pid: $(relsup pid 2>&1)"
+    poll 8 pid_found || broken works "pid: $(relsup pid 2>&1)"
     relsup history >/dev/null 2>&1 || broken works history
 }
 
