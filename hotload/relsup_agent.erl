@@ -9,7 +9,7 @@
 %%   {relsup, N, done, ok | failed | timeout, Utf8Binary}
 %% docs/rpc-output.md says how writes to standard_error are found.
 -module(relsup_agent).
--export([eval/2, send_fd/2]).
+-export([eval/2, send_fd/2, ready/0, share/0, share_now/0]).
 
 %% More than this many traced messages unread: the expression sends a lot, and following it is not
 %% worth the memory.
@@ -33,6 +33,53 @@ send_fd(Path, Fd) ->
     after
         socket:close(Socket)
     end.
+
+%% Is the boot over, and does everything run that was started to stay? {yes, Sign}, the same Sign for
+%% as long as the same top supervisors run, or {no, Why}. An application controller that shuts down,
+%% after a start that failed, does not answer.
+ready() ->
+    case init:get_status() of
+        {started, _} -> ready(application:info());
+        _ -> {no, <<"it has not started its applications">>}
+    end.
+
+ready(Info) ->
+    [Started, Running, Starting, Held] =
+        [proplists:get_value(Key, Info, []) || Key <- [started, running, starting, start_p_false]],
+    Tops = [{App, top(proplists:get_value(App, Running, down))} || {App, permanent} <- Started],
+    case [element(1, S) || S <- Starting ++ Held] ++ [App || {App, down} <- Tops] of
+        [] -> {yes, erlang:phash2(Tops)};
+        [App | _] -> {no, text("the application ~ts is not running", [App])}
+    end.
+
+%% Its top supervisor; an application without a callback module has none.
+top(Master) when is_pid(Master) ->
+    case application_master:get_child(Master) of
+        {Pid, _} when is_pid(Pid) ->
+            case rpc:pinfo(Pid, status) of
+                undefined -> down;
+                _ -> Pid
+            end;
+        _ -> Master
+    end;
+top(Other) ->
+    Other.
+
+%% What it listens on from now on may be shared with another VM (SO_REUSEPORT, socket(7)): it was
+%% booted without, so that a port which somebody else has would not open.
+share() ->
+    Option = share_option(),
+    Options = application:get_env(kernel, inet_default_listen_options, []),
+    application:set_env(kernel, inet_default_listen_options, [Option | lists:delete(Option, Options)]).
+
+%% And what it has open already, where nobody outside can do that.
+share_now() ->
+    [inet:setopts(Port, [share_option()]) ||
+        Port <- erlang:ports(), erlang:port_info(Port, name) =:= {name, "tcp_inet"}],
+    ok.
+
+share_option() ->
+    {raw, 1, 15, <<1:32/native>>}.
 
 leader(Expr, #{client := Client, n := N, timeout := Timeout} = Opts) ->
     process_flag(message_queue_data, off_heap),

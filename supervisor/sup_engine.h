@@ -77,6 +77,7 @@ struct sup_trial {
     size_t n, at;                    /* at: the one under way */
     const struct sup_health *health; /* of that one: `runs` may be gone by then */
     struct sup_place place;
+    struct sup_config config; /* lent: as it was when that one began */
     struct rel_err e;
     int generation;
     bool busy;
@@ -115,6 +116,16 @@ struct sup_fallback {
     struct sup_past past;
     char *wanted;       /* the first that was tried; NULL: none yet */
     struct rel_err why; /* it does not boot */
+};
+
+/* Where the application listens. */
+struct sup_ports {
+    struct swap_expect expect; /* of the candidate */
+    bool remembers;            /* `expect.known` is of the very release that boots */
+    int64_t sign, sign_ms;     /* what runs in it, since when; 0: it is not settled */
+    int generation;            /* whose listeners are remembered ... */
+    int64_t note_ms;           /* ... at that time ... */
+    bool again;                /* ... and once more */
 };
 
 struct sup {
@@ -157,9 +168,8 @@ struct sup {
     atomic_bool change_ended; /* the hot upgrade under way is to be undone */
     struct rel_err failure;   /* of sup_run itself */
     /* of the probe under way: copies, because the peer may end meanwhile */
-    struct hot_contact probe_contact, job_contact, job_old_contact;
-    pid_t probe_old_pid;
-    int probe_old_port, probe_generation;
+    struct sup_look look;
+    struct hot_contact job_contact, job_old_contact;
     struct sup_readiness readiness;
     char *why;
     struct rel_err probe_err, job_err;
@@ -170,6 +180,7 @@ struct sup {
     struct sup_steering steer;
     struct sup_trial trial;
     struct sup_rest rest;
+    struct sup_ports ports;
 };
 
 void sup_log(struct sup *s, const char *fmt, ...) REL_PRINTF(2, 3);
@@ -244,6 +255,26 @@ void sup_revive_end(struct sup *s);
 void sup_revive_probed(struct sup *s);
 void sup_revive_exited(struct sup *s);
 void sup_revive_tick(struct sup *s, int64_t now);
+
+/* sup_ports.c */
+
+/* Before anything of an order is begun in the release: what its peer is to listen on, and that
+ * nobody else listens there (REL_E_INPUT, who it is). */
+REL_MUST_USE int sup_ports_check(struct sup *s, const char *dir, const struct sup_config *config,
+                                 struct rel_err *e);
+/* The same without looking, for the peer that is about to be booted. */
+void sup_ports_expect(struct sup *s, const char *dir, const struct sup_config *config);
+/* Of a peer that found its port taken: who listens on one that its log or its environment calls a
+ * port, as text owned by the caller; NULL: nobody does. */
+char *sup_ports_suspect(const struct sup *s, const char *log);
+void sup_ports_look(const struct sup *s, const struct sup_peer *peer, struct sup_look *look);
+/* The same has run for a moment. */
+bool sup_ports_settled(struct sup *s, const struct sup_readiness *r);
+/* The time to boot is over. Nobody serves, and all that is missing are listeners of its last run:
+ * better served without these than not at all, and said loudly. */
+bool sup_ports_serve_anyway(struct sup *s, const char *dir);
+void sup_ports_tick(struct sup *s, int64_t now);
+void sup_ports_fini(struct sup *s);
 
 /* sup_report.c */
 /* A line of the history about an active peer that ended; `reason` NULL: it serves again. */

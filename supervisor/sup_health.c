@@ -102,8 +102,9 @@ static void find_groups(struct sup_place *place, const struct swap_traffic *t)
 
 static void find_place(struct sup *s)
 {
+    s->trial.config = s->config;
     s->trial.place = (struct sup_place){.home = s->store.home,
-                                        .config = &s->config,
+                                        .config = &s->trial.config,
                                         .contact = hot_contact_copy(&on_trial(s)->contact)};
     if (s->steer.traffic)
         find_groups(&s->trial.place, s->steer.traffic);

@@ -3,9 +3,16 @@
 
 #include "hotload/hot_face.h"
 #include "hotload/hot_node.h"
-#include "swap/swap_listen.h"
+#include "hotload/hot_ready.h"
+#include "swap/swap_traffic.h"
 
-enum { PROBE_MS = 2000 };
+enum { PROBE_MS = 2000, ACCEPT_MS = 1000 };
+
+void sup_look_fini(struct sup_look *look)
+{
+    hot_contact_fini(&look->contact);
+    swap_expect_fini(&look->expect);
+}
 
 /* The face is an offer: a release is as ready without it. */
 static void offer_face(struct hot_node *node)
@@ -16,31 +23,35 @@ static void offer_face(struct hot_node *node)
     (void)!hot_face_ensure(node, PROBE_MS, &own, &e);
 }
 
-static int probe_node(const struct hot_contact *c, char **why, struct rel_err *e)
+static int look_at_node(const struct hot_contact *c, struct sup_readiness *r, struct rel_err *e)
 {
     hot_autonode struct hot_node *node = NULL;
     struct rel_err not_yet = {0};
     bool booted = false;
 
     if (hot_node_open(c, PROBE_MS, &node, &not_yet) < 0) {
-        *why = rel_xstrdup(not_yet.msg);
+        r->why = rel_xstrdup(not_yet.msg);
         return 0;
     }
     if (hot_node_booted(node, PROBE_MS, &booted, e) < 0)
         return -1;
     if (!booted)
-        *why = rel_strf("%s has not started its applications", c->node);
-    else
-        offer_face(node);
-    return 0;
+        r->why = rel_strf("%s has not started its applications", c->node);
+    else if (hot_node_ready(node, PROBE_MS, &r->sign, &r->why, e) < 0)
+        return -1;
+    if (r->why)
+        return 0;
+    offer_face(node);
+    return hot_node_share(node, PROBE_MS, e);
 }
 
-/* All of its applications are started, so what it lacks will not come; in another address form it
- * is another group for the kernel, and could take nothing over. */
-static void tell_missing(const struct swap_listener *missing, const struct swap_listeners *have,
-                         struct sup_readiness *r)
+/* In another address form it is another group for the kernel, and could take nothing over. All of
+ * its applications are started, so the right one will not come. */
+static void tell_missing(const struct sup_look *look, const struct swap_listener *missing,
+                         const struct swap_listeners *have, struct sup_readiness *r)
 {
-    const struct swap_listener *other = swap_listeners_other_form(missing, have);
+    const struct swap_listener *other =
+        look->old_pid && missing->family ? swap_listeners_other_form(missing, have) : NULL;
     rel_autofree char *text = swap_listener_text(missing);
     rel_autofree char *other_text = other ? swap_listener_text(other) : NULL;
 
@@ -49,40 +60,130 @@ static void tell_missing(const struct swap_listener *missing, const struct swap_
                           "over its connections",
                           other_text, text);
     else
-        r->why = rel_strf("it does not listen on %s", text);
+        r->why =
+            rel_strf("it does not listen on %s%s", text,
+                     look->expect.ports_set ? ", as the settings say"
+                     : look->remembers      ? ", as it did in its last run"
+                                       : " (if it is not to: name its \"ports\" in relsup.json)");
     r->never = other != NULL;
 }
 
-static int probe_listeners(const struct hot_contact *c, pid_t old_pid, int old_port,
-                           struct sup_readiness *r, struct rel_err *e)
+/* Where this release listened when it ran last, but for what the kernel may have chosen. */
+static struct swap_listeners remembered(const struct swap_expect *x)
 {
-    struct swap_listeners wanted = {0}, have = {0};
-    struct rel_err gone = {0};
-    const struct swap_listener *missing;
+    struct swap_listeners l = swap_listeners_copy(&x->known);
+    size_t n = 0;
 
-    if (swap_listeners_read(old_pid, old_port, &wanted, &gone) < 0)
-        return 0; /* the old one died meanwhile: nobody to compare with */
-    if (swap_listeners_read(c->pid, c->port, &have, e) < 0) {
-        swap_listeners_fini(&wanted);
-        return -1;
+    for (size_t i = 0; i < l.n; i++)
+        if (swap_expect_is_chosen(x, &l.v[i]))
+            l.v[n++] = l.v[i];
+    l.n = n;
+    return l;
+}
+
+/* Where the one that serves does. It may have died meanwhile: nobody to compare with. */
+static struct swap_listeners wanted_of(const struct sup_look *look)
+{
+    struct swap_listeners l = {0};
+    struct rel_err gone = {0};
+
+    if (look->old_pid)
+        (void)!swap_listeners_read(look->old_pid, look->old_port, &l, &gone);
+    else if (look->remembers)
+        l = remembered(&look->expect);
+    return l;
+}
+
+/* Both have the option that lets them share a port, or the second one could not have bound it: from
+ * then on it takes connections of the first one. */
+static int look_for_strangers(const struct sup_look *look, const struct swap_listeners *have,
+                              struct sup_readiness *r, struct rel_err *e)
+{
+    for (size_t i = 0; i < have->n && !r->stranger; i++) {
+        struct swap_stranger s = {0};
+
+        if (swap_stranger_find(&have->v[i], look->own, SUP_OWN_MAX, &r->stranger, &s, e) < 0)
+            return -1;
+        if (r->stranger) {
+            rel_autofree char *text = swap_stranger_text(&s);
+
+            r->never = true;
+            free(r->why);
+            r->why = rel_strf("%s: end that one, or give one of them another port", text);
+        }
+        swap_stranger_fini(&s);
     }
-    missing = swap_listeners_missing(&wanted, &have);
-    if (missing)
-        tell_missing(missing, &have, r);
-    swap_listeners_fini(&wanted);
-    swap_listeners_fini(&have);
     return 0;
 }
 
-int sup_job_probe(const struct hot_contact *c, pid_t old_pid, int old_port,
-                  struct sup_readiness *readiness, struct rel_err *e)
+static void look_at_accepting(const struct sup_look *look, const struct swap_listeners *have,
+                              struct sup_readiness *r)
 {
-    struct sup_readiness r = {0};
+    struct swap_process who = {.pid = look->contact.pid, .except_port = look->contact.port};
 
-    if (probe_node(c, &r.why, e) < 0)
+    for (size_t i = 0; i < have->n && !r->why; i++) {
+        struct rel_err e = {0};
+
+        if (swap_listener_accepts(&have->v[i], &who, ACCEPT_MS, &e) < 0)
+            r->why = rel_xstrdup(e.msg);
+    }
+}
+
+static void look_at_listeners(const struct sup_look *look, const struct swap_listeners *have,
+                              struct sup_readiness *r)
+{
+    struct swap_listeners wanted = {0};
+    struct swap_listener missing;
+    bool lacks;
+
+    if (!look->old_pid)
+        look_at_accepting(look, have, r);
+    if (r->why)
+        return;
+    wanted = wanted_of(look);
+    lacks = swap_expect_missing(&look->expect, &wanted, have, &missing);
+    if (lacks)
+        tell_missing(look, &missing, have, r);
+    swap_listeners_fini(&wanted);
+    r->settled = !lacks || (look->remembers && !look->expect.ports_set);
+}
+
+/* Where we may not see the sockets of another user's process, what the node says must do. */
+static int read_listeners(const struct sup_look *look, struct swap_listeners *have, bool *blind,
+                          struct rel_err *e)
+{
+    int rc = swap_listeners_read(look->contact.pid, look->contact.port, have, e);
+
+    *blind = rc < 0 && e->code == REL_E_UNSUPPORTED;
+    if (*blind) {
+        rel_err_clear(e);
+        return 0;
+    }
+    if (!rc)
+        swap_listeners_ask_v6only(have);
+    return rc;
+}
+
+int sup_job_look(const struct sup_look *look, struct sup_readiness *readiness, struct rel_err *e)
+{
+    struct swap_listeners have = {0};
+    struct sup_readiness r = {0};
+    bool blind = false;
+    int rc = read_listeners(look, &have, &blind, e);
+
+    if (!rc) /* ahead of the node, which may be slow to answer */
+        rc = look_for_strangers(look, &have, &r, e);
+    if (!rc && !r.never)
+        rc = look_at_node(&look->contact, &r, e);
+    if (!rc && !r.why && !blind)
+        look_at_listeners(look, &have, &r);
+    swap_listeners_fini(&have);
+    if (rc < 0) {
+        free(r.why);
         return -1;
-    if (!r.why && old_pid && probe_listeners(c, old_pid, old_port, &r, e) < 0)
-        return -1;
+    }
+    if (blind)
+        r.settled = !r.why;
     r.ready = !r.why;
     *readiness = r;
     return 0;

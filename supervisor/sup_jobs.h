@@ -8,17 +8,34 @@
 
 #include "base/rel_err.h"
 #include "hotload/hot_contact.h"
+#include "swap/swap_expect.h"
 
-/* How far a booting peer is. */
+enum { SUP_OWN_MAX = 4 };
+
+/* A booting peer, and what it is compared with. Copies, for a look off the loop. */
+struct sup_look {
+    struct hot_contact contact;
+    struct swap_expect expect;
+    pid_t old_pid;  /* who serves; 0: nobody, and then it must accept what is connected to it */
+    int old_port;   /* of its distribution */
+    bool remembers; /* nobody serves: it is to listen where `expect.known` did */
+    pid_t own[SUP_OWN_MAX]; /* the peers of this home, whose listeners are no strangers; 0s */
+};
+void sup_look_fini(struct sup_look *look);
+
+/* How far it is. */
 struct sup_readiness {
-    bool ready;
-    bool never; /* it cannot become ready any more */
-    char *why;  /* what is missing, in words, owned by the caller; NULL when ready */
+    bool settled;  /* its application runs; it lacks nothing but listeners that are remembered */
+    bool ready;    /* and it listens, and accepts */
+    bool never;    /* it cannot become ready any more */
+    bool stranger; /* because somebody else listens where it does: it must end at once */
+    int64_t sign;  /* of what runs; another one means that something was started again */
+    char *why;     /* what is missing, in words, owned by the caller; NULL when ready */
 };
 
-/* Is the peer of `c` booted, its own application started, and does it listen wherever the process
- * `old_pid` does (0: nobody to compare with; old_port is its distribution's)? */
-REL_MUST_USE int sup_job_probe(const struct hot_contact *c, pid_t old_pid, int old_port,
-                               struct sup_readiness *readiness, struct rel_err *e);
+/* Does its application run, does it listen wherever it is expected to and nobody else does, and,
+ * while nobody else serves, does it accept? */
+REL_MUST_USE int sup_job_look(const struct sup_look *look, struct sup_readiness *readiness,
+                              struct rel_err *e);
 
 #endif

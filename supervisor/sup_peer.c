@@ -15,22 +15,26 @@
 #include "supervisor/sup_peer_files.h"
 #include "supervisor/sup_store.h"
 
-#define LISTEN_OPTION "{raw,1,15,<<1,0,0,0>>}" /* SOL_SOCKET, SO_REUSEPORT */
+/* SOL_SOCKET, SO_REUSEPORT: only beside a peer that serves. Alone, a peer must not share its port:
+ * where somebody else listens its listen() fails, as it would without us. It shares it when it is
+ * swapped (swap_share.c). */
+#define SHARE "{raw,1,15,<<1,0,0,0>>}"
+#define ALONE "{reuseaddr,true}" /* the port of the one before, whose connections linger */
 
 enum { VM_ARGS_MAX = 1 << 20 };
 
 extern char **environ;
 
 /* Ours first, then the release's own: "[{raw,...},{nodelay,true}]". */
-static char *listen_options(const struct sup_release *r)
+static char *listen_options(const struct sup_release *r, bool share)
 {
-    const char *own = r->listen_options;
+    const char *own = r->listen_options, *ours = share ? SHARE : ALONE;
 
     while (own && strchr("[ \n\t", *own) && *own)
         own++;
     if (!own || *own == ']' || !*own)
-        return rel_xstrdup("[" LISTEN_OPTION "]");
-    return rel_strf("[" LISTEN_OPTION ",%s", own);
+        return rel_strf("[%s]", ours);
+    return rel_strf("[%s,%s", ours, own);
 }
 
 /* erlexec splits ERL_AFLAGS at white space, so none may be inside a term. */
@@ -68,7 +72,7 @@ static int write_relx_vm_args(const struct sup_release *r, const char *node, con
 static void make_env(struct sup_env *env, const struct sup_spawn *s, const struct sup_peer *peer,
                      const struct sup_user *user)
 {
-    rel_autofree char *options = without_space(listen_options(peer->release));
+    rel_autofree char *options = without_space(listen_options(peer->release, s->share));
 
     sup_env_begin(env, environ, user, s->config->env);
     sup_env_setf(env, "RELEASE_NODE=%s", peer->contact.node);
@@ -84,6 +88,7 @@ static void make_env(struct sup_env *env, const struct sup_spawn *s, const struc
     sup_env_setf(env,
                  "ERL_AFLAGS=-setcookie -home x -start_epmd false -erl_epmd_port %d "
                  "-kernel inet_dist_use_interface {127,0,0,1} "
+                 "-kernel inet_dist_listen_options [" SHARE "] "
                  "-kernel inet_default_listen_options %s",
                  peer->contact.port, options);
     if (peer->release->kind == PKG_KIND_RELX) {

@@ -55,6 +55,7 @@ struct sup_spawn {
     const char *home, *dir;
     int generation;
     bool green;                      /* the node name's slot */
+    bool share;                      /* another peer serves: it is to listen where that one does */
     const struct sup_config *config; /* lent for the call */
 };
 

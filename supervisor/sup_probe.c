@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 
 #include "base/rel_clock.h"
-#include "hotload/hot_node.h"
+#include "hotload/hot_ready.h"
 #include "supervisor/sup_child.h"
 #include "supervisor/sup_curl.h"
 #include "supervisor/sup_env.h"
@@ -262,14 +262,13 @@ static int probe_exec(const struct sup_health *h, const struct sup_place *place,
 static int probe_node(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)
 {
     hot_autonode struct hot_node *node = NULL;
-    bool booted = false;
+    rel_autofree char *why = NULL;
+    int64_t sign;
 
     if (hot_node_open(&place->contact, (int)h->timeout_ms, &node, e) < 0 ||
-        hot_node_booted(node, (int)h->timeout_ms, &booted, e) < 0)
+        hot_node_ready(node, (int)h->timeout_ms, &sign, &why, e) < 0)
         return -1;
-    return booted ? 0
-                  : rel_fail(e, REL_E_REMOTE, 0, "%s does not run its applications",
-                             place->contact.node);
+    return why ? rel_fail(e, REL_E_REMOTE, 0, "%s: %s", place->contact.node, why) : 0;
 }
 
 int sup_probe_run(const struct sup_health *h, const struct sup_place *place, struct rel_err *e)

@@ -160,6 +160,8 @@ static bool address_is_taken(const struct sup_peer *peer)
 
 static void fail_taken(const struct sup *s, enum rel_code code, struct rel_err *e)
 {
+    rel_autofree char *tail = sup_store_tail(s->candidate->log, TAIL_SEARCH);
+    rel_autofree char *who = sup_ports_suspect(s, tail);
     int udp = s->active ? swap_udp_port(s->active->contact.pid) : 0;
 
     if (udp)
@@ -170,9 +172,9 @@ static void fail_taken(const struct sup *s, enum rel_code code, struct rel_err *
             s->ask.dir, udp);
     else
         rel_fail(e, code, 0,
-                 "%s cannot listen: another program has its port (eaddrinuse), free it or change "
-                 "the configuration",
-                 s->ask.dir);
+                 "%s cannot listen: another program has its port (eaddrinuse%s%s), free it or "
+                 "change the configuration",
+                 s->ask.dir, who ? ": " : "", who ? who : "");
 }
 
 /* What happened, where whoever posted the event did not say. */

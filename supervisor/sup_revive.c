@@ -44,7 +44,8 @@ static void boot(struct sup *s)
         return;
     }
     config = sup_settings_active(s, dir);
-    if (sup_spawn_peer(s, dir, config, &r->peer, &e) < 0) {
+    if (sup_ports_check(s, dir, config, &e) < 0 ||
+        sup_spawn_peer(s, dir, config, &r->peer, &e) < 0) {
         fail(s, dir, e.msg);
         return;
     }
@@ -109,7 +110,10 @@ void sup_revive_tick(struct sup *s, int64_t now)
 
     if (r->peer && now >= r->deadline_ms) {
         r->deadline_ms = INT64_MAX;
-        sup_peer_kill(r->peer);
+        if (sup_ports_serve_anyway(s, r->peer->dir))
+            serve(s);
+        else
+            sup_peer_kill(r->peer);
     } else if (r->peer && !s->stopping) {
         sup_probe_peer(s, r->peer);
     } else if (now >= r->next_ms && may_boot(s)) {

@@ -288,6 +288,14 @@ static void beat(struct sup *s, int64_t now)
     sup_step(s, step_of(s), "running", drain ? drain : s->state == SWAP_BOOTING ? s->why : NULL);
 }
 
+static void on_deadline(struct sup *s)
+{
+    bool plain = s->state == SWAP_BOOTING && s->candidate && !strcmp(s->ask.what, "boot");
+
+    sup_post(s,
+             plain && sup_ports_serve_anyway(s, s->ask.dir) ? SWAP_CANDIDATE_READY : SWAP_DEADLINE);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct sup *s = timer->data;
@@ -297,7 +305,7 @@ static void on_tick(uv_timer_t *timer)
         sup_stop_all(s);
     if (now >= s->deadline_ms) {
         s->deadline_ms = INT64_MAX;
-        sup_post(s, SWAP_DEADLINE);
+        on_deadline(s);
     }
     if (s->state == SWAP_BOOTING && s->candidate && !s->stopping)
         sup_probe_peer(s, s->candidate);
@@ -311,6 +319,7 @@ static void on_tick(uv_timer_t *timer)
     sup_health_tick(s, now);
     sup_drain_tick(s, now);
     sup_catch_up(s, now);
+    sup_ports_tick(s, now);
     beat(s, now);
     if (s->stopping)
         while_stopping(s, now);
@@ -445,6 +454,7 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     sup_health_end(&s);
     sup_settings_fini(&s);
     sup_fallback_fini(&s);
+    sup_ports_fini(&s);
     if (s.failure.code && !e->code)
         *e = s.failure;
     return e->code ? -1 : 0;

@@ -6,6 +6,7 @@
 #include "base/rel_clock.h"
 #include "hotload/hot_fetch.h"
 #include "hotload/hot_handover.h"
+#include "hotload/hot_ready.h"
 #include "supervisor/sup_engine.h"
 
 enum { ACCEPT_MS = 2000, THOROUGH_MS = 1000, MISSING_MS = 3000, FETCH_MS = 2000 };
@@ -43,7 +44,7 @@ static int guard(struct sup *s, struct rel_err *e)
     const struct hot_contact *c = &s->active->contact;
 
     if (swap_traffic_join(s->steer.traffic, SWAP_OLD_SIDE, c->pid, c->port, e) < 0 ||
-        swap_traffic_check(s->steer.traffic, e) < 0)
+        swap_traffic_check(s->steer.traffic, e) < 0 || swap_traffic_share(s->steer.traffic, e) < 0)
         return -1;
     /* a VM that boots takes processor time from the one that serves */
     swap_traffic_widen(s->steer.traffic, SWAP_OLD_SIDE);
@@ -68,6 +69,9 @@ int sup_guard(struct sup *s, struct rel_err *e)
     }
     if (own.code == REL_E_UNSUPPORTED) {
         give_up_steering(s, &own);
+        rel_err_clear(&own);
+        if (hot_node_share_now(&s->active->contact, FETCH_MS, &own) < 0)
+            sup_log(s, "its ports are not shared: %s", own.msg);
         return 0;
     }
     swap_traffic_free(rel_steal(&s->steer.traffic));
@@ -131,7 +135,7 @@ static int take_candidate_in(struct sup *s, struct rel_err *e)
         swap_traffic_check(s->steer.traffic, e) < 0 ||
         swap_traffic_route(s->steer.traffic, 0, e) < 0)
         return -1;
-    missing = swap_traffic_missing(s->steer.traffic);
+    missing = swap_traffic_missing(s->steer.traffic, &s->ports.expect);
     if (missing)
         return rel_fail(e, REL_E_INPUT, 0,
                         "%s does not listen on %s in the same way as the old one (user, device, "
@@ -353,7 +357,7 @@ static void look_for_missing(struct sup *s, int64_t now)
 
     if (s->state != SWAP_SHIFTING && s->state != SWAP_SOAKING)
         return;
-    missing = swap_traffic_missing(s->steer.traffic);
+    missing = swap_traffic_missing(s->steer.traffic, &s->ports.expect);
     if (!missing)
         s->steer.missing_ms = 0;
     else if (!s->steer.missing_ms)

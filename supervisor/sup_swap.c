@@ -188,7 +188,8 @@ static void do_run_steps(struct sup *s)
                                     .done = on_steps_done,
                                     .ctx = s};
 
-    if (sup_peer_check_user(&s->config, s->active, &s->ask.failure) < 0) {
+    if (!s->stopping && (sup_peer_check_user(&s->config, s->active, &s->ask.failure) < 0 ||
+                         sup_ports_check(s, s->ask.dir, &s->config, &s->ask.failure) < 0)) {
         sup_post(s, SWAP_REFUSED);
         return;
     }
@@ -228,10 +229,12 @@ int sup_spawn_peer(struct sup *s, const char *dir, const struct sup_config *conf
                               .dir = dir,
                               .generation = ++s->generation,
                               .green = s->green,
+                              .share = s->active != NULL,
                               .config = config};
 
     if (s->stopping)
         return rel_fail(e, REL_E_BUSY, 0, "the supervisor is stopping");
+    sup_ports_expect(s, dir, config);
     if (sup_peer_spawn(&spawn, peer, e) < 0)
         return -1;
     if (record(s, e) < 0) {
@@ -260,24 +263,25 @@ static void do_spawn(struct sup *s)
     sup_step(s, "boot", "running", s->candidate->contact.node);
 }
 
-static void on_probe(uv_work_t *work)
+static void on_look(uv_work_t *work)
 {
     struct sup *s = work->data;
 
     rel_err_clear(&s->probe_err);
     s->readiness = (struct sup_readiness){0};
-    if (sup_job_probe(&s->probe_contact, s->probe_old_pid, s->probe_old_port, &s->readiness,
-                      &s->probe_err) < 0)
+    if (sup_job_look(&s->look, &s->readiness, &s->probe_err) < 0)
         s->readiness.why = rel_xstrdup(s->probe_err.msg);
 }
 
-static bool is_probed(const struct sup *s, const struct sup_peer *peer)
+static bool is_seen(const struct sup_peer *peer, int generation)
 {
-    return peer && peer->contact.generation == s->probe_generation;
+    return peer && peer->contact.generation == generation;
 }
 
 static void judge_candidate(struct sup *s)
 {
+    if (s->readiness.stranger) /* each moment it takes connections that are not meant for it */
+        sup_peer_kill(s->candidate);
     if (s->readiness.never) {
         rel_fail(&s->ask.failure, REL_E_INPUT, 0, "%s: %s", s->ask.dir, s->why);
         sup_post(s, SWAP_REFUSED);
@@ -286,31 +290,34 @@ static void judge_candidate(struct sup *s)
     }
 }
 
-static void on_probed(uv_work_t *work, int status)
+static void on_looked(uv_work_t *work, int status)
 {
     struct sup *s = work->data;
+    int generation = s->look.contact.generation;
+    bool revival = is_seen(s->revival.peer, generation);
 
     (void)status;
     s->probe_busy = false;
-    hot_contact_fini(&s->probe_contact);
+    sup_look_fini(&s->look);
     free(s->why);
     s->why = rel_steal(&s->readiness.why);
-    if (s->state == SWAP_BOOTING && is_probed(s, s->candidate))
-        judge_candidate(s);
-    else if (is_probed(s, s->revival.peer))
+    if (!revival && !(s->state == SWAP_BOOTING && is_seen(s->candidate, generation)))
+        return;
+    if (!sup_ports_settled(s, &s->readiness))
+        s->readiness.ready = false;
+    if (revival)
         sup_revive_probed(s);
+    else
+        judge_candidate(s);
 }
 
 void sup_probe_peer(struct sup *s, const struct sup_peer *peer)
 {
     if (s->probe_busy)
         return;
-    s->probe_contact = hot_contact_copy(&peer->contact);
-    s->probe_generation = peer->contact.generation;
-    s->probe_old_pid = s->active ? s->active->contact.pid : 0;
-    s->probe_old_port = s->active ? s->active->contact.port : 0;
+    sup_ports_look(s, peer, &s->look);
     s->probe_busy = true;
-    uv_queue_work(&s->loop, &s->probe, on_probe, on_probed);
+    uv_queue_work(&s->loop, &s->probe, on_look, on_looked);
 }
 
 /* The soak is over: from here on the new release is what the home has. */

@@ -6,6 +6,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/rel_diag.h"
+#include "swap/swap_expect.h"
+
 /* include/net/tcp_states.h; an unconnected UDP socket has the number of a closed one. */
 enum { TCP_STATE_LISTEN = 0x0A, UDP_STATE_UNCONNECTED = 0x07 };
 
@@ -145,7 +148,7 @@ static int read_table(pid_t pid, const char *table, const struct swap_open_socke
     return 0;
 }
 
-static int by_group(const void *x, const void *y)
+int swap_listener_order(const void *x, const void *y)
 {
     const struct swap_listener *a = x, *b = y;
     int c = a->family - b->family;
@@ -183,20 +186,9 @@ int swap_listeners_read(pid_t pid, int except_port, struct swap_listeners *l, st
             got.v[n++] = got.v[i];
     got.n = n;
     if (got.n)
-        qsort(got.v, got.n, sizeof(*got.v), by_group);
+        qsort(got.v, got.n, sizeof(*got.v), swap_listener_order);
     *l = got;
     return 0;
-}
-
-static void read_port_range(long *low, long *high)
-{
-    rel_autofclose FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-    char line[64] = "", *rest = line;
-
-    if (!f || !fgets(line, sizeof(line), f))
-        return;
-    *low = strtol(line, &rest, 10);
-    *high = strtol(rest, NULL, 10);
 }
 
 int swap_udp_port(pid_t pid)
@@ -204,38 +196,70 @@ int swap_udp_port(pid_t pid)
     static const char *const tables[2] = {"udp", "udp6"};
     struct swap_listeners bound = {0};
     struct rel_err e = {0};
-    long low = 32768, high = 60999;
+    struct swap_port_range range = swap_port_range_read();
     int port = 0;
 
-    read_port_range(&low, &high);
     if (read_tables(pid, tables, &bound, &e) < 0)
         return 0;
     for (size_t i = 0; i < bound.n && !port; i++)
-        if (bound.v[i].port < low || bound.v[i].port > high)
+        if (bound.v[i].port < range.low || bound.v[i].port > range.high)
             port = bound.v[i].port;
     swap_listeners_fini(&bound);
     return port;
 }
 
-const struct swap_listener *swap_listeners_missing(const struct swap_listeners *wanted,
-                                                   const struct swap_listeners *have)
+const struct swap_listener *swap_listeners_find(const struct swap_listeners *have,
+                                                const struct swap_listener *like)
 {
-    for (size_t i = 0; i < wanted->n; i++)
-        if (!have->n || !bsearch(&wanted->v[i], have->v, have->n, sizeof(*have->v), by_group))
-            return &wanted->v[i];
-    return NULL;
+    return have->n ? bsearch(like, have->v, have->n, sizeof(*have->v), swap_listener_order) : NULL;
+}
+
+struct swap_listeners swap_listeners_copy(const struct swap_listeners *l)
+{
+    struct swap_listeners copy = {.v = rel_xcalloc(l->n + 1, sizeof(*l->v)), .n = l->n};
+
+    if (l->n)
+        memcpy(copy.v, l->v, l->n * sizeof(*l->v));
+    return copy;
+}
+
+struct v6only {
+    uint64_t inode;
+    bool yes;
+};
+
+static void take_v6only(void *ctx, const struct rel_diag_socket *s)
+{
+    struct v6only *x = ctx;
+
+    if (s->inode == x->inode)
+        x->yes = s->v6only;
+}
+
+void swap_listeners_ask_v6only(struct swap_listeners *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct v6only x = {.inode = l->v[i].inode};
+        struct rel_err ignored = {0};
+
+        if (l->v[i].family == AF_INET6 &&
+            rel_diag_dump(AF_INET6, l->v[i].port, REL_DIAG_LISTEN, take_v6only, &x, &ignored) == 0)
+            l->v[i].v6only = x.yes;
+    }
 }
 
 const struct swap_listener *swap_listeners_other_form(const struct swap_listener *wanted,
                                                       const struct swap_listeners *have)
 {
     for (size_t i = 0; i < have->n; i++)
-        if (have->v[i].port == wanted->port && by_group(&have->v[i], wanted) != 0)
+        if (have->v[i].port == wanted->port && swap_listener_order(&have->v[i], wanted) != 0)
             return &have->v[i];
     return NULL;
 }
 
 char *swap_listener_text(const struct swap_listener *l)
 {
+    if (!l->family)
+        return rel_strf("port %d", (int)l->port);
     return rel_strf(l->family == AF_INET ? "%s:%d" : "[%s]:%d", l->address, (int)l->port);
 }

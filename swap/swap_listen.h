@@ -17,6 +17,8 @@ struct swap_listener {
     char address[INET6_ADDRSTRLEN];
     int fd; /* its number in the process; of several the last one read */
     uint64_t inode;
+    bool v6only;     /* IPV6_V6ONLY; false where it is not known */
+    unsigned same_n; /* seen in so many runs, one after the other; of those that are remembered */
 };
 
 struct swap_listeners {
@@ -30,10 +32,18 @@ void swap_listeners_fini(struct swap_listeners *l);
 REL_MUST_USE int swap_listeners_read(pid_t pid, int except_port, struct swap_listeners *l,
                                      struct rel_err *e);
 
-/* The first one of `wanted` on whose family, address and port nobody of `have` listens, or NULL.
- * Lent by `wanted`. */
-const struct swap_listener *swap_listeners_missing(const struct swap_listeners *wanted,
-                                                   const struct swap_listeners *have);
+/* The one on the same family, address and port, lent, or NULL. */
+const struct swap_listener *swap_listeners_find(const struct swap_listeners *have,
+                                                const struct swap_listener *like);
+
+/* The order in which the lists are kept. */
+int swap_listener_order(const void *x, const void *y);
+
+/* The caller releases the copy. */
+struct swap_listeners swap_listeners_copy(const struct swap_listeners *l);
+
+/* Which of them are for IPv6 alone, as far as the kernel tells. */
+void swap_listeners_ask_v6only(struct swap_listeners *l);
 
 /* One of `have` on the same port in another address form, which is another group for the kernel,
  * or NULL. Lent by `have`. */
@@ -57,7 +67,7 @@ int swap_open_sockets_fd(const struct swap_open_sockets *sockets, uint64_t inode
  * process is bound to: two peers cannot share it. 0: none. */
 int swap_udp_port(pid_t pid);
 
-/* "0.0.0.0:8080" or "[::]:8080", owned by the caller. */
+/* "0.0.0.0:8080" or "[::]:8080", or "port 8080" without a family; owned by the caller. */
 char *swap_listener_text(const struct swap_listener *l);
 
 #endif

@@ -69,19 +69,23 @@ void swap_listener_view(const struct swap_listener *l, struct swap_group_view *v
     rel_autofree char *text = swap_listener_text(l);
     struct sockaddr_in to4 = {.sin_family = AF_INET, .sin_port = htons(l->port)};
     struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(l->port)};
+    bool by_v4 = l->family == AF_INET;
 
     *view = (struct swap_group_view){.family = l->family, .port = l->port, .n = {0, 1}};
     snprintf(view->text, sizeof(view->text), "%s", text);
     inet_pton(l->family, l->address, l->family == AF_INET ? (void *)&to4.sin_addr : &to6.sin6_addr);
     if (to4.sin_addr.s_addr == htonl(INADDR_ANY))
         to4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (IN6_IS_ADDR_UNSPECIFIED(&to6.sin6_addr))
+    if (l->family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&to6.sin6_addr)) {
         to6.sin6_addr = in6addr_loopback;
-    if (l->family == AF_INET)
+        to4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        by_v4 = !l->v6only && !has_loopback6();
+    }
+    if (by_v4)
         memcpy(&view->target, &to4, sizeof(to4));
     else
         memcpy(&view->target, &to6, sizeof(to6));
-    view->source.ss_family = (sa_family_t)l->family;
+    view->source.ss_family = view->target.ss_family;
 }
 
 void swap_address_text(const struct sockaddr_storage *address, char text[INET6_ADDRSTRLEN])
@@ -217,13 +221,20 @@ static bool was_served(int fd)
     return poll(&p, 1, 0) == 1;
 }
 
+/* Where a connection went to. */
+struct listened {
+    int family;
+    in_port_t port;
+    const char *text;
+};
+
 /* Who accepted what we connected by `fd`? Of one that was over before we looked it is not known,
  * and the order of joining is believed. */
-static int wait_accepted(const struct swap_group *g, int fd, const struct swap_process *who,
+static int wait_accepted(const struct listened *l, int fd, const struct swap_process *who,
                          int timeout_ms, struct rel_err *e)
 {
     int64_t until = rel_mono_ms() + timeout_ms;
-    rel_autofree char *text = swap_key_text(&g->key);
+    const char *text = l->text;
     struct accepted start = {.who = who};
     socklen_t len = sizeof(start.own);
 
@@ -233,8 +244,8 @@ static int wait_accepted(const struct swap_group *g, int fd, const struct swap_p
         struct accepted a = start;
         bool served = was_served(fd);
 
-        if (rel_diag_dump(g->key.address.ss_family, swap_key_port(&g->key),
-                          REL_DIAG_ESTABLISHED | REL_DIAG_CLOSE_WAIT, look_at, &a, e) < 0)
+        if (rel_diag_dump(l->family, l->port, REL_DIAG_ESTABLISHED | REL_DIAG_CLOSE_WAIT, look_at,
+                          &a, e) < 0)
             return -1;
         if (a.by_new)
             return 0;
@@ -253,6 +264,9 @@ static int wait_accepted(const struct swap_group *g, int fd, const struct swap_p
 static int verify_group(struct swap_traffic *t, struct swap_group *g,
                         const struct swap_process *who, int timeout_ms, struct rel_err *e)
 {
+    rel_autofree char *text = swap_key_text(&g->key);
+    struct listened l = {g->key.address.ss_family, swap_key_port(&g->key), text};
+
     for (size_t i = 0; i < g->n; i++) {
         struct swap_route r = swap_group_route(t, g);
         rel_autoclose int fd = -1;
@@ -261,7 +275,7 @@ static int verify_group(struct swap_traffic *t, struct swap_group *g,
             continue;
         r.preview = (struct swap_indices){.v = {(uint8_t)i}, .n = 1};
         if (swap_group_attach(g, &r, e) < 0 || swap_group_connect(t, g, timeout_ms, &fd, e) < 0 ||
-            wait_accepted(g, fd, who, timeout_ms, e) < 0)
+            wait_accepted(&l, fd, who, timeout_ms, e) < 0)
             return -1;
     }
     return 0;
@@ -281,4 +295,39 @@ int swap_traffic_verify(struct swap_traffic *t, const struct swap_process who[SW
             return -1;
     }
     return 0;
+}
+
+struct bound {
+    uint64_t inode;
+    bool yes;
+};
+
+/* What is bound to a device hears nothing from this host, and a link-local address is reached
+ * through its link alone. */
+static void find_device(void *ctx, const struct rel_diag_socket *s)
+{
+    struct bound *b = ctx;
+
+    if (s->inode == b->inode)
+        b->yes = s->device || (s->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&s->local));
+}
+
+int swap_listener_accepts(const struct swap_listener *l, const struct swap_process *who,
+                          int timeout_ms, struct rel_err *e)
+{
+    struct swap_process both[SWAP_SIDE_COUNT] = {[SWAP_NEW_SIDE] = *who};
+    struct bound b = {.inode = l->inode};
+    struct listened where = {.family = l->family, .port = l->port};
+    struct swap_group_view view;
+    rel_autoclose int fd = -1;
+
+    swap_listener_view(l, &view);
+    where.text = view.text;
+    if (rel_diag_dump(l->family, l->port, REL_DIAG_LISTEN, find_device, &b, e) < 0)
+        return -1;
+    if (b.yes)
+        return 0;
+    if (swap_preview_connect(&view, timeout_ms, &fd, e) < 0)
+        return -1;
+    return wait_accepted(&where, fd, both, timeout_ms, e);
 }

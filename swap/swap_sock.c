@@ -36,6 +36,21 @@ char *swap_key_text(const struct swap_key *key)
     return rel_strf(v4 ? "%s:%d" : "[%s]:%d", text, (int)swap_key_port(key));
 }
 
+struct swap_listener swap_key_listener(const struct swap_key *key)
+{
+    const struct sockaddr_in *a4 = (const struct sockaddr_in *)&key->address;
+    const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&key->address;
+    bool v4 = key->address.ss_family == AF_INET;
+    struct swap_listener l = {.family = key->address.ss_family,
+                              .port = swap_key_port(key),
+                              .fd = -1,
+                              .v6only = key->v6only};
+
+    inet_ntop(l.family, v4 ? (const void *)&a4->sin_addr : &a6->sin6_addr, l.address,
+              sizeof(l.address));
+    return l;
+}
+
 static int read_key(int fd, struct swap_key *key, uint64_t *inode)
 {
     socklen_t len = sizeof(key->address), device_len = sizeof(key->device);

@@ -29,6 +29,8 @@ bool swap_key_equal(const struct swap_key *a, const struct swap_key *b);
 in_port_t swap_key_port(const struct swap_key *key);
 /* "0.0.0.0:8080" or "[::]:8080", owned by the caller. */
 char *swap_key_text(const struct swap_key *key);
+/* The same without what only the group has. */
+struct swap_listener swap_key_listener(const struct swap_key *key);
 
 struct swap_sock {
     int fd;    /* ours */

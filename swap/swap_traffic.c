@@ -377,10 +377,27 @@ void swap_traffic_view(const struct swap_traffic *t, size_t i, struct swap_group
     swap_group_preview(t, g, &view->target, &view->source);
 }
 
-char *swap_traffic_missing(const struct swap_traffic *t)
+/* Where that side listens, one a group. */
+static struct swap_listeners listeners_of(const struct swap_traffic *t, enum swap_side side)
 {
+    struct swap_listeners l = {.v = rel_xcalloc(t->group_n + 1, sizeof(*l.v))};
+
     for (size_t i = 0; i < t->group_n; i++)
-        if (has_open(t->groups[i], SWAP_OLD_SIDE) && !has_open(t->groups[i], SWAP_NEW_SIDE))
-            return swap_key_text(&t->groups[i]->key);
-    return NULL;
+        if (has_open(t->groups[i], side))
+            l.v[l.n++] = swap_key_listener(&t->groups[i]->key);
+    if (l.n)
+        qsort(l.v, l.n, sizeof(*l.v), swap_listener_order);
+    return l;
+}
+
+char *swap_traffic_missing(const struct swap_traffic *t, const struct swap_expect *x)
+{
+    struct swap_listeners old = listeners_of(t, SWAP_OLD_SIDE);
+    struct swap_listeners new = listeners_of(t, SWAP_NEW_SIDE);
+    struct swap_listener lacks;
+    char *text = swap_expect_missing(x, &old, &new, &lacks) ? swap_listener_text(&lacks) : NULL;
+
+    swap_listeners_fini(&old);
+    swap_listeners_fini(&new);
+    return text;
 }

@@ -18,6 +18,7 @@
 
 #include "base/rel_err.h"
 #include "swap/swap_bpf.h"
+#include "swap/swap_expect.h"
 #include "swap/swap_listen.h"
 #include "swap/swap_sock.h"
 
@@ -41,6 +42,11 @@ REL_MUST_USE int swap_traffic_join(struct swap_traffic *t, enum swap_side side, 
 
 /* Are exactly the held sockets in the groups, nobody else's? Else REL_E_INPUT with who is. */
 REL_MUST_USE int swap_traffic_check(const struct swap_traffic *t, struct rel_err *e);
+
+/* Before another side listens: every held socket may be joined in its group, also one that was
+ * bound without SO_REUSEPORT, and gets all connections of it. REL_E_UNSUPPORTED: that is not
+ * permitted here. */
+REL_MUST_USE int swap_traffic_share(struct swap_traffic *t, struct rel_err *e);
 
 /* Every group: `share` of SWAP_SHARE_ALL new connections go to the new side, the others to the
  * old one; preview connections to the new side as soon as it listens. A side that has no socket in
@@ -100,9 +106,15 @@ void swap_listener_view(const struct swap_listener *l, struct swap_group_view *v
 /* The address without its port, "::1". */
 void swap_address_text(const struct sockaddr_storage *address, char text[INET6_ADDRSTRLEN]);
 
-/* A group in which the old side listens and the new one does not, as text owned by the caller;
- * NULL: there is none. */
-char *swap_traffic_missing(const struct swap_traffic *t);
+/* Where the new side is expected to listen beside the old one and does not (swap_expect.h), as text
+ * owned by the caller; NULL: nothing is missing. */
+char *swap_traffic_missing(const struct swap_traffic *t, const struct swap_expect *x);
+
+/* Connects to a listener that nobody steers, and waits until that process has accepted. Blocks, at
+ * most twice timeout_ms. REL_E_TIMEOUT: nobody accepts. */
+REL_MUST_USE int swap_listener_accepts(const struct swap_listener *l,
+                                       const struct swap_process *who, int timeout_ms,
+                                       struct rel_err *e);
 
 /* A connected, non-blocking preview connection, for the caller to close. Any thread. */
 REL_MUST_USE int swap_preview_connect(const struct swap_group_view *view, int timeout_ms, int *fd,

@@ -137,21 +137,18 @@ static void only_listeners_of_that_process_count(void **state)
     assert_int_equal(e.code, REL_E_IO);
 }
 
-static void what_is_missing_is_named(void **state)
+static void the_same_and_another_form_are_found(void **state)
 {
-    struct swap_listener any4 = {AF_INET, 80, "0.0.0.0", 3, 1};
-    struct swap_listener any6 = {AF_INET6, 80, "::", 4, 2};
-    struct swap_listener local = {AF_INET, 80, "127.0.0.1", 5, 3};
+    struct swap_listener any4 = {AF_INET, 80, "0.0.0.0", 3, 1, false, 0};
+    struct swap_listener any6 = {AF_INET6, 80, "::", 4, 2, false, 0};
+    struct swap_listener local = {AF_INET, 80, "127.0.0.1", 5, 3, false, 0};
     struct swap_listener both_v[] = {any4, any6}, local_v[] = {local};
     struct swap_listeners both = {both_v, 2}, one = {both_v, 1}, other = {local_v, 1}, none = {0};
 
     (void)state;
-    assert_null(swap_listeners_missing(&none, &both));
-    assert_null(swap_listeners_missing(&one, &both));
-    assert_ptr_equal(swap_listeners_missing(&both, &one), &both_v[1]);
-    /* another address form cannot share the port's connections */
-    assert_ptr_equal(swap_listeners_missing(&one, &other), &both_v[0]);
-    assert_ptr_equal(swap_listeners_missing(&one, &none), &both_v[0]);
+    assert_ptr_equal(swap_listeners_find(&both, &any6), &both_v[1]);
+    assert_null(swap_listeners_find(&one, &any6));
+    assert_null(swap_listeners_find(&none, &any4));
     assert_ptr_equal(swap_listeners_other_form(&any4, &other), &local_v[0]);
     assert_null(swap_listeners_other_form(&any4, &one));
 }
@@ -179,7 +176,7 @@ int main(void)
         cmocka_unit_test(what_listens_is_found),
         cmocka_unit_test(every_socket_is_there_and_the_distribution_is_left_out),
         cmocka_unit_test(only_listeners_of_that_process_count),
-        cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(the_same_and_another_form_are_found),
         cmocka_unit_test(a_bound_udp_port_is_found),
     };
 

@@ -30,6 +30,9 @@ struct peer {
     int answers;
 };
 
+/* The next peer binds its sockets without SO_REUSEPORT, as an application does by itself. */
+static bool alone;
+
 static int listen_on(int family, int port)
 {
     struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -38,7 +41,8 @@ static int listen_on(int family, int port)
     bool v4 = family == AF_INET;
 
     a4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        (!alone && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0) ||
         bind(fd, v4 ? (struct sockaddr *)&a4 : (struct sockaddr *)&a6,
              v4 ? sizeof(a4) : sizeof(a6)) < 0 ||
         listen(fd, 16) < 0)
@@ -206,17 +210,22 @@ static void swap_once(int family, int old_n, int new_n)
     struct rel_err e = {0};
     int port = free_port(family);
     struct peer old = start(family, port, old_n, 'o'), new;
+    struct swap_expect expect = {.range = swap_port_range_read()};
     size_t lost;
 
+    alone = false;
+    all_answer(family, port, 'o'); /* accepted, and closed: their port is still in use */
     assert_int_equal(swap_traffic_join(t, SWAP_OLD_SIDE, old.pid, 0, &e), 0);
     assert_int_equal(swap_traffic_check(t, &e), 0);
+    if (swap_traffic_share(t, &e) < 0)
+        fail_msg("%s", e.msg);
     assert_int_equal(swap_traffic_route(t, 0, &e), 0);
     new = start(family, port, new_n, 'n');
     all_answer(family, port, 'o');
     assert_int_equal(swap_traffic_join(t, SWAP_NEW_SIDE, new.pid, 0, &e), 0);
     assert_int_equal(swap_traffic_check(t, &e), 0);
     assert_int_equal(swap_traffic_route(t, 0, &e), 0);
-    assert_null(swap_traffic_missing(t));
+    assert_null(swap_traffic_missing(t, &expect));
     verify(t, &old, &new);
     assert_int_equal(ask_preview(t), 'n');
     all_answer(family, port, 'o');
@@ -240,6 +249,17 @@ static void a_swap_of_any_numbers_of_sockets_goes_to_one_peer_at_a_time(void **s
             swap_once(AF_INET, old, new);
     swap_once(AF_INET6, 1, 1);
     swap_once(AF_INET6, 3, 1);
+}
+
+/* Bound without SO_REUSEPORT, so nobody else can take connections before it is shared. */
+static void a_listener_that_shares_with_nobody_is_swapped(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        alone = true;
+        swap_once(i % 2 ? AF_INET6 : AF_INET, 1, 1 + i % 3);
+        alone = false;
+    }
 }
 
 static void the_way_back_leaves_the_old_peer_alone(void **state)
@@ -432,6 +452,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_swap_of_any_numbers_of_sockets_goes_to_one_peer_at_a_time),
+        cmocka_unit_test(a_listener_that_shares_with_nobody_is_swapped),
         cmocka_unit_test(the_way_back_leaves_the_old_peer_alone),
         cmocka_unit_test(a_share_goes_to_the_new_peer),
         cmocka_unit_test(a_reopened_listener_is_followed),

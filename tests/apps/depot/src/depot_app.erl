@@ -1,10 +1,12 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Configured under the application depot (tests change sys.config, never the code):
 %%   listen  [{Family, Number of the port in $PORTS, Sockets}], default [{inet, 1, 1}]
-%%           Family is inet (127.0.0.1), any (0.0.0.0), inet6 (::1), dual ([::] for both)
+%%           Family is inet (127.0.0.1), any (0.0.0.0), inet6 (::1), dual ([::] for both);
+%%           port number 0: one that the kernel chooses
+%%   listen_after  ms that it runs before it listens, default 0
 %%   mode    ok; sick: answers 500; mute: accepts and never answers; deaf: listens and never
 %%           accepts; {crash, Ms}: ends the VM so long after the first ordinary request;
-%%           late: a child behind the listeners fails after a while
+%%           late: a child behind the listeners fails after a while; refuses: its start fails
 %%   udp     a UDP port to open, number of the port in $PORTS
 -module(depot_app).
 -behaviour(application).
@@ -12,7 +14,10 @@
 -export([start/2, stop/1, init/1, start_late/0]).
 
 start(_Type, _Args) ->
-    supervisor:start_link({local, depot_sup}, ?MODULE, []).
+    case application:get_env(depot, mode, ok) of
+        refuses -> {error, there_is_no_stock};
+        _ -> supervisor:start_link({local, depot_sup}, ?MODULE, [])
+    end.
 
 stop(_State) ->
     ok.

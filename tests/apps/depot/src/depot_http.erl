@@ -15,7 +15,10 @@ reopen() ->
 
 init([]) ->
     process_flag(trap_exit, true),
-    {ok, {open(), udp(), []}}.
+    case application:get_env(depot, listen_after, 0) of
+        0 -> {ok, {open(), udp(), []}};
+        Ms -> erlang:send_after(Ms, self(), open), {ok, {[], udp(), []}}
+    end.
 
 handle_call(reopen, _From, {Sockets, Udp, Talks}) ->
     [gen_tcp:close(S) || S <- Sockets],
@@ -24,6 +27,7 @@ handle_call({talks, Socket}, _From, {Sockets, Udp, Talks}) ->
     {reply, ok, {Sockets, Udp, [Socket | Talks]}}.
 
 handle_cast(_Message, State) -> {noreply, State}.
+handle_info(open, {[], Udp, Talks}) -> {noreply, {open(), Udp, Talks}};
 handle_info(_Message, State) -> {noreply, State}.
 
 %% It says goodbye to whom it talks with, as a server of WebSockets does.
@@ -33,8 +37,10 @@ terminate(_Reason, {_, _, Talks}) ->
 
 open() ->
     Specs = application:get_env(depot, listen, [{inet, 1, 1}]),
-    [listen(Family, port(N)) || {Family, N, Sockets} <- Specs, _ <- lists:seq(1, Sockets)].
+    [listen(Family, port(N), Sockets) || {Family, N, Sockets} <- Specs, _ <- lists:seq(1, Sockets)].
 
+port(0) ->
+    0;
 port(N) ->
     list_to_integer(lists:nth(N, string:lexemes(os:getenv("PORTS", "8080"), ","))).
 
@@ -47,10 +53,12 @@ udp() ->
             undefined
     end.
 
-listen(Family, Port) ->
+%% Several on one port share it (SO_REUSEPORT), as servers with many acceptors do.
+listen(Family, Port, Sockets) ->
+    Share = [{raw, 1, 15, <<1:32/native>>} || Sockets > 1],
     {ok, Socket} = gen_tcp:listen(Port, [binary, {active, false}, {packet, http_bin},
                                          {reuseaddr, true}, {nodelay, true}, {backlog, 128}
-                                         | address(Family)]),
+                                         | Share ++ address(Family)]),
     Mode = application:get_env(depot, mode, ok),
     Mode =:= deaf orelse [spawn(fun() -> accept(Socket, Mode) end) || _ <- [1, 2]],
     Socket.
