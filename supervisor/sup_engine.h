@@ -40,6 +40,7 @@ struct sup_ask {
     bool allow_older;    /* than what served already, also where a key is set */
     bool forward;        /* a rollback by name to what did not serve before */
     bool dry_run, added; /* added: `dir` came in with this and goes if it fails */
+    bool taken;          /* somebody else listens where it is to: no fault of the release */
     bool hold;           /* wait for a person before the cutover */
     bool cut_over;       /* the candidate has got all connections, for a while at least */
     bool until_serving;  /* who asked does not wait for the end of the old peer */

@@ -129,9 +129,11 @@ void sup_report_refused(struct sup *s)
     sup_conns_result(&s->ask.aborters,
                      json_pack("{s:s, s:s*}", "aborted", s->ask.dir ? s->ask.dir : s->ask.what,
                                "release", s->active ? s->active->dir : NULL));
-    again = !s->served && !s->stopping && sup_fall_back(s, s->ask.dir, &s->ask.failure, &next);
-    if (!s->served && !s->stopping && !again)
-        s->failure = s->fallback.why; /* of what the home has, not of the oldest one tried */
+    again = !s->served && !s->stopping && !s->ask.taken &&
+            sup_fall_back(s, s->ask.dir, &s->ask.failure, &next);
+    if (!s->served && !s->stopping &&
+        !again) /* of what the home has, not of the oldest one tried */
+        s->failure = s->fallback.wanted ? s->fallback.why : s->ask.failure;
     sup_ask_fini(&s->ask);
     if (again)
         sup_begin(s, &next);
@@ -213,6 +215,7 @@ void sup_report_undone(struct sup *s)
     sup_health_end(s);
     sup_drain_finish(s);
     sup_let_go(s, SWAP_NEW_SIDE);
+    s->ask.taken |= !s->ask.failure.code && address_is_taken(s->candidate);
     if (s->ask.failure.code)
         rel_fail(&e, code, 0, "%s", s->ask.failure.msg);
     else

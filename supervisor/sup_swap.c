@@ -188,8 +188,12 @@ static void do_run_steps(struct sup *s)
                                     .done = on_steps_done,
                                     .ctx = s};
 
-    if (!s->stopping && (sup_peer_check_user(&s->config, s->active, &s->ask.failure) < 0 ||
-                         sup_ports_check(s, s->ask.dir, &s->config, &s->ask.failure) < 0)) {
+    if (sup_peer_check_user(&s->config, s->active, &s->ask.failure) < 0) {
+        sup_post(s, SWAP_REFUSED);
+        return;
+    }
+    if (!s->stopping && sup_ports_check(s, s->ask.dir, &s->config, &s->ask.failure) < 0) {
+        s->ask.taken = true;
         sup_post(s, SWAP_REFUSED);
         return;
     }
@@ -280,6 +284,7 @@ static bool is_seen(const struct sup_peer *peer, int generation)
 
 static void judge_candidate(struct sup *s)
 {
+    s->ask.taken = s->readiness.stranger;
     if (s->readiness.stranger) /* each moment it takes connections that are not meant for it */
         sup_peer_kill(s->candidate);
     if (s->readiness.never) {

@@ -68,6 +68,7 @@ assert_match 'accepts no connection' "$(cat "$WORK/err")"
 assert_exit 3 relsup upgrade "$(depot 0.6.0 '{mode, refuses}')"
 end_depot
 settings '{"boot_s": 12}'
+rm -rf "$RELSUP_HOME/releases/0.1.0" "$RELSUP_HOME/releases/0.2.0" # or these would be booted instead
 for mode in deaf refuses; do
     echo "[{depot, [{mode, $mode}]}]." >"$RELSUP_HOME/releases/0.4.0/releases/0.4.0/sys.config"
     assert_exit 1 env NOTIFY_SOCKET="$WORK/never" relsup run
