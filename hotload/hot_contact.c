@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/rel_io.h"
+#include "hotload/hot_proc.h"
 
 enum { CONTACT_MAX = 65536 };
 
@@ -101,53 +102,16 @@ int hot_contact_write(const char *path, const struct hot_contact *c, struct rel_
     return rel_replace_file(AT_FDCWD, path, b.p, b.len, 0600, e);
 }
 
-struct proc_stat {
-    char state;
-    uint64_t start;
-};
-
-/* proc(5): "pid (comm) state ppid ..."; comm may hold blanks and parentheses, so the fields are
- * counted from the last ')'. State is the 3rd, starttime the 22nd. */
-static bool read_stat(pid_t pid, struct proc_stat *st)
-{
-    char path[64];
-    rel_autofree char *text = NULL;
-    struct rel_err e = {0};
-    size_t len;
-    char *p;
-
-    if (pid <= 0)
-        return false;
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    if (rel_read_file(AT_FDCWD, path, 8192, &text, &len, &e) < 0)
-        return false;
-    p = strrchr(text, ')');
-    if (!p || p[1] != ' ' || !p[2])
-        return false;
-    st->state = p[2];
-    p += 2;
-    for (int field = 3; field < 22; field++) {
-        p = strchr(p, ' ');
-        if (!p)
-            return false;
-        p++;
-    }
-    st->start = strtoull(p, NULL, 10);
-    return true;
-}
-
 uint64_t hot_pid_start(pid_t pid)
 {
-    struct proc_stat st;
+    struct hot_proc p;
 
-    return read_stat(pid, &st) ? st.start : 0;
+    return hot_proc_read(pid, &p) ? p.start : 0;
 }
 
 bool hot_contact_alive(const struct hot_contact *c)
 {
-    struct proc_stat st;
+    struct hot_proc p;
 
-    if (!read_stat(c->pid, &st) || st.state == 'Z' || st.state == 'X')
-        return false;
-    return c->pid_start == 0 || st.start == c->pid_start;
+    return hot_proc_read(c->pid, &p) && !p.zombie && (c->pid_start == 0 || p.start == c->pid_start);
 }

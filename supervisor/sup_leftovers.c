@@ -25,7 +25,7 @@ static bool has_served(const struct left *l, int generation)
 
 static bool is_ancestor(const struct sup_procs *procs, pid_t pid)
 {
-    for (const struct sup_proc *p = sup_procs_find(procs, getpid()); p;
+    for (const struct hot_proc *p = sup_procs_find(procs, getpid()); p;
          p = p->parent > 0 ? sup_procs_find(procs, p->parent) : NULL)
         if (p->pid == pid)
             return true;
@@ -37,7 +37,7 @@ static void add_known(struct left *l, const struct sup_procs *procs)
 {
     for (size_t i = 0; i < l->j->peer_n; i++) {
         const struct sup_journal_peer *p = &l->j->peers[i];
-        const struct sup_proc *proc = sup_procs_find(procs, p->pid);
+        const struct hot_proc *proc = sup_procs_find(procs, p->pid);
 
         if (proc && proc->start == p->pid_start)
             sup_family_add(p->served ? &l->gentle : &l->hard, proc);
@@ -49,7 +49,7 @@ static void add_of_home(struct left *l, const struct sup_procs *procs, const cha
     int generation;
 
     for (size_t i = 0; i < procs->n; i++) {
-        const struct sup_proc *p = &procs->v[i];
+        const struct hot_proc *p = &procs->v[i];
 
         if (!p->zombie && (p->uid == geteuid() || p->uid == user) &&
             sup_proc_is_of_home(p->pid, home, &generation))

@@ -15,7 +15,7 @@ enum {
 /* Whose is an orphan that came to us, as the subreaper of all that peers start? What it was started
  * with says so; without that, it is not of a peer that is younger than it is. What is older than
  * this peer is none of its: a script may start something, and become relsup. */
-static bool is_ours(const struct sup_peer *peer, const struct sup_proc *p, uint64_t others)
+static bool is_ours(const struct sup_peer *peer, const struct hot_proc *p, uint64_t others)
 {
     int generation;
 
@@ -30,7 +30,7 @@ static bool is_ours(const struct sup_peer *peer, const struct sup_proc *p, uint6
 /* Adds to its family who is to be seen now. */
 static void see(struct sup_peer *peer)
 {
-    const struct sup_proc root = {.pid = peer->child.pid, .start = peer->child.pid_start};
+    const struct hot_proc root = {.pid = peer->child.pid, .start = peer->child.pid_start};
     uint64_t others = peer->owner->others(peer);
     sup_autoprocs struct sup_procs procs = {0};
     struct rel_err e = {0};

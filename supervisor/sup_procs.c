@@ -6,49 +6,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/rel_io.h"
 
-enum { STAT_MAX = 4096, ENVIRON_MAX = 16 << 20 };
-
-/* proc(5): "pid (comm) state ppid pgrp session ..."; comm may hold anything, so the fields are
- * counted from the last ')'. */
-static bool parse_stat(const char *text, struct sup_proc *p)
-{
-    const char *at = strrchr(text, ')');
-    int parent, session;
-    char state;
-
-    if (!at || sscanf(at, ") %c %d %*d %d", &state, &parent, &session) != 3)
-        return false;
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    if (!at)
-        return false;
-    p->parent = parent;
-    p->session = session;
-    p->zombie = state == 'Z' || state == 'X';
-    p->start = strtoull(at, NULL, 10);
-    return true;
-}
-
-static bool read_proc(pid_t pid, struct sup_proc *p)
-{
-    char path[64], text[STAT_MAX];
-    rel_autoclose int fd = -1;
-    struct stat st;
-    ssize_t n;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0 || (n = read(fd, text, sizeof(text) - 1)) <= 0)
-        return false;
-    text[n] = '\0';
-    *p = (struct sup_proc){.pid = pid, .uid = st.st_uid};
-    return parse_stat(text, p);
-}
+enum { ENVIRON_MAX = 16 << 20 };
 
 int sup_procs_read(struct sup_procs *procs, struct rel_err *e)
 {
@@ -65,7 +27,7 @@ int sup_procs_read(struct sup_procs *procs, struct rel_err *e)
             cap = cap ? 2 * cap : 256;
             read.v = rel_xrealloc(read.v, cap, sizeof(*read.v));
         }
-        if (read_proc((pid_t)atoi(f->d_name), &read.v[read.n]))
+        if (hot_proc_read((pid_t)atoi(f->d_name), &read.v[read.n]))
             read.n++;
     }
     *procs = read;
@@ -78,7 +40,7 @@ void sup_procs_fini(struct sup_procs *procs)
     *procs = (struct sup_procs){0};
 }
 
-const struct sup_proc *sup_procs_find(const struct sup_procs *procs, pid_t pid)
+const struct hot_proc *sup_procs_find(const struct sup_procs *procs, pid_t pid)
 {
     for (size_t i = 0; i < procs->n; i++)
         if (procs->v[i].pid == pid)
@@ -120,7 +82,7 @@ void sup_family_fini(struct sup_family *family)
     *family = (struct sup_family){0};
 }
 
-bool sup_family_has(const struct sup_family *family, pid_t pid)
+static bool has(const struct sup_family *family, pid_t pid)
 {
     for (size_t i = 0; i < family->n; i++)
         if (family->v[i].pid == pid)
@@ -128,9 +90,9 @@ bool sup_family_has(const struct sup_family *family, pid_t pid)
     return false;
 }
 
-void sup_family_add(struct sup_family *family, const struct sup_proc *proc)
+void sup_family_add(struct sup_family *family, const struct hot_proc *proc)
 {
-    if (sup_family_has(family, proc->pid))
+    if (has(family, proc->pid))
         return;
     family->v = rel_xrealloc(family->v, family->n + 1, sizeof(*family->v));
     family->v[family->n++] = *proc;
@@ -139,7 +101,7 @@ void sup_family_add(struct sup_family *family, const struct sup_proc *proc)
 /* By its number, unless another process has got that since. */
 static bool has_parent(const struct sup_family *family, const struct sup_procs *procs, pid_t pid)
 {
-    const struct sup_proc *now;
+    const struct hot_proc *now;
 
     for (size_t i = 0; i < family->n; i++)
         if (family->v[i].pid == pid) {
@@ -157,20 +119,20 @@ void sup_family_grow(struct sup_family *family, const struct sup_procs *procs)
     do {
         before = family->n;
         for (size_t i = 0; i < procs->n; i++) {
-            const struct sup_proc *p = &procs->v[i];
+            const struct hot_proc *p = &procs->v[i];
 
             if (p->pid > 1 && p->pid != getpid() && !p->zombie &&
-                (has_parent(family, procs, p->parent) || sup_family_has(family, p->session)))
+                (has_parent(family, procs, p->parent) || has(family, p->session)))
                 sup_family_add(family, p);
         }
     } while (family->n > before);
 }
 
-static bool runs(const struct sup_proc *proc)
+static bool runs(const struct hot_proc *proc)
 {
-    struct sup_proc now;
+    struct hot_proc now;
 
-    return read_proc(proc->pid, &now) && now.start == proc->start && !now.zombie;
+    return hot_proc_read(proc->pid, &now) && now.start == proc->start && !now.zombie;
 }
 
 size_t sup_family_signal(const struct sup_family *family, int signal)
@@ -178,7 +140,7 @@ size_t sup_family_signal(const struct sup_family *family, int signal)
     size_t n = 0;
 
     for (size_t i = 0; i < family->n; i++) {
-        const struct sup_proc *p = &family->v[i];
+        const struct hot_proc *p = &family->v[i];
         /* asked who it is after it is held, so the number cannot change hands in between */
         rel_autoclose int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
 
@@ -195,7 +157,7 @@ size_t sup_family_signal(const struct sup_family *family, int signal)
 
 void sup_tree_kill(pid_t pid, uint64_t start)
 {
-    const struct sup_proc root = {.pid = pid, .start = start};
+    const struct hot_proc root = {.pid = pid, .start = start};
     sup_autofamily struct sup_family family = {0};
     sup_autoprocs struct sup_procs procs = {0};
     struct rel_err e = {0};

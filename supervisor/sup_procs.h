@@ -8,20 +8,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/rel_err.h"
-
-struct sup_proc {
-    pid_t pid, parent, session;
-    uint64_t start; /* field 22 of /proc/PID/stat: with the pid it names one process for ever */
-    bool zombie;
-    uid_t uid;
-};
+#include "hotload/hot_proc.h"
 
 struct sup_procs {
-    struct sup_proc *v;
+    struct hot_proc *v;
     size_t n;
 };
 
@@ -30,7 +23,7 @@ REL_MUST_USE int sup_procs_read(struct sup_procs *procs, struct rel_err *e);
 void sup_procs_fini(struct sup_procs *procs);
 #define sup_autoprocs __attribute__((cleanup(sup_procs_fini)))
 
-const struct sup_proc *sup_procs_find(const struct sup_procs *procs, pid_t pid);
+const struct hot_proc *sup_procs_find(const struct sup_procs *procs, pid_t pid);
 
 /* Was it, or what started it, started for a peer of that home? True with the peer's generation.
  * False also where we may not look. */
@@ -38,14 +31,13 @@ bool sup_proc_is_of_home(pid_t pid, const char *home, int *generation);
 
 /* Processes that are to end together. Zero-initialised is empty. */
 struct sup_family {
-    struct sup_proc *v;
+    struct hot_proc *v;
     size_t n;
 };
 
 void sup_family_fini(struct sup_family *family);
 #define sup_autofamily __attribute__((cleanup(sup_family_fini)))
-bool sup_family_has(const struct sup_family *family, pid_t pid);
-void sup_family_add(struct sup_family *family, const struct sup_proc *proc);
+void sup_family_add(struct sup_family *family, const struct hot_proc *proc);
 /* And all that they started, and who is in a session of any of those; never this process. */
 void sup_family_grow(struct sup_family *family, const struct sup_procs *procs);
 
