@@ -98,7 +98,11 @@ assert_eq home "$(shipped)" "the home's file stands over that of the release"
 printf '{' >"$RELSUP_HOME/relsup.json"
 before=$(relsup pid)
 kill -KILL "$before"
-again() { running && [ "$(relsup pid)" != "$before" ]; }
+again() {
+    local now
+
+    now=$(relsup pid) && [ "$now" != "$before" ] && running
+}
 wait_until 20 again
 assert_eq home "$(shipped)" "after a crash"
 
