@@ -59,20 +59,49 @@ static const char *value_of(const char *text, size_t len, const char *name)
     return NULL;
 }
 
-bool sup_proc_is_of_home(pid_t pid, const char *home, int *generation)
+/* What it was started with. */
+static int read_environ(pid_t pid, char **text, size_t *len)
 {
-    rel_autofree char *path = rel_strf("/proc/%d/environ", (int)pid), *text = NULL;
-    const char *of_home, *number;
+    rel_autofree char *path = rel_strf("/proc/%d/environ", (int)pid);
     struct rel_err ignored = {0};
+
+    return rel_read_file(AT_FDCWD, path, ENVIRON_MAX, text, len, &ignored);
+}
+
+bool sup_proc_has(pid_t pid, const char *name, const char *value)
+{
+    rel_autofree char *text = NULL;
+    const char *has;
     size_t len;
 
-    if (rel_read_file(AT_FDCWD, path, ENVIRON_MAX, &text, &len, &ignored) < 0)
+    if (read_environ(pid, &text, &len) < 0)
         return false;
-    of_home = value_of(text, len, "RELSUP_HOME");
-    number = value_of(text, len, "RELSUP_GENERATION");
-    if (!of_home || !number || strcmp(of_home, home) != 0)
+    has = value_of(text, len, name);
+    return has && !strcmp(has, value);
+}
+
+/* Of a peer, or of a before_boot step: its folder is in the home (sup_steps.c). */
+static const char *generation_of(const char *text, size_t len, const char *home)
+{
+    rel_autofree char *steps = rel_strf("%s/run/steps-", home);
+    const char *of_home = value_of(text, len, "RELSUP_HOME");
+    const char *tmp = value_of(text, len, "RELEASE_TMP");
+
+    if (of_home && !strcmp(of_home, home))
+        return value_of(text, len, "RELSUP_GENERATION");
+    return tmp && !strncmp(tmp, steps, strlen(steps)) ? tmp + strlen(steps) : NULL;
+}
+
+bool sup_proc_is_of_home(pid_t pid, const char *home, int *generation)
+{
+    rel_autofree char *text = NULL;
+    const char *number;
+    size_t len;
+
+    if (read_environ(pid, &text, &len) < 0)
         return false;
-    *generation = atoi(number);
+    number = generation_of(text, len, home);
+    *generation = number ? atoi(number) : 0;
     return *generation > 0;
 }
 

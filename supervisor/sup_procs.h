@@ -25,9 +25,12 @@ void sup_procs_fini(struct sup_procs *procs);
 
 const struct hot_proc *sup_procs_find(const struct sup_procs *procs, pid_t pid);
 
-/* Was it, or what started it, started for a peer of that home? True with the peer's generation.
- * False also where we may not look. */
+/* Was it, or what started it, started for a peer of that home, or as a step before it? True with
+ * the peer's generation. False also where we may not look. */
 bool sup_proc_is_of_home(pid_t pid, const char *home, int *generation);
+
+/* Was it, or what started it, started with that in its environment? False where we may not look. */
+bool sup_proc_has(pid_t pid, const char *name, const char *value);
 
 /* Processes that are to end together. Zero-initialised is empty. */
 struct sup_family {

@@ -12,7 +12,7 @@
 #include "supervisor/sup_peer_files.h"
 #include "supervisor/sup_procs.h"
 
-enum { LINE_LEN = 4096 };
+enum { LINE_LEN = 4096, LOOK_US = 5000, LOOKS = 50 };
 
 extern char **environ;
 
@@ -103,12 +103,40 @@ static void on_closed(uv_handle_t *handle)
     steps_free(s);
 }
 
+/* Sends SIGKILL to what the step left behind, wherever it hides, and says how many these are. */
+static size_t kill_rest(const struct sup_steps *s)
+{
+    const struct hot_proc root = {.pid = s->child.pid, .start = s->child.pid_start};
+    sup_autofamily struct sup_family family = {0};
+    sup_autoprocs struct sup_procs procs = {0};
+    struct rel_err e = {0};
+
+    if (sup_procs_read(&procs, &e) < 0)
+        return 0;
+    sup_family_add(&family, &root);
+    for (size_t i = 0; i < procs.n; i++)
+        if (!procs.v[i].zombie && procs.v[i].pid != getpid() &&
+            sup_proc_has(procs.v[i].pid, "RELEASE_TMP", s->tmp))
+            sup_family_add(&family, &procs.v[i]);
+    sup_family_grow(&family, &procs);
+    return sup_family_signal(&family, SIGKILL);
+}
+
+/* Neither the next step nor the same one of a later upgrade may run beside it. Whoever is killed
+ * may have forked since the look, and is there for some milliseconds yet. */
+static void end_rest(const struct sup_steps *s)
+{
+    for (int i = 0; i < LOOKS && kill_rest(s); i++)
+        usleep(LOOK_US);
+}
+
 static void on_step_exit(struct sup_watch *watch, int status)
 {
     struct sup_steps *s = of_watch(watch);
     rel_autofree char *end = sup_child_end_text(status);
 
     s->running = false;
+    end_rest(s);
     pass_output(s, true);
     if (s->e.code == 0 && status)
         rel_fail(&s->e, REL_E_CHILD, 0, "before_boot: '%s' %s", name_of(s), end);

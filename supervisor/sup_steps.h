@@ -2,6 +2,8 @@
 /* The before_boot steps of an upgrade: commands and expressions that run in the new release, one
  * after the other, while the old peer serves. The loop's thread.
  *
+ * One that is over leaves nothing behind that runs: what it started ends with it.
+ *
  * Their output goes to a file that is kept (HOME/log/steps-<generation>.log) and line by line to
  * `line`. */
 #ifndef SUP_STEPS_H
