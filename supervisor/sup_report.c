@@ -205,11 +205,19 @@ void sup_fail_late(struct sup *s)
                  swap_state_name(s->left));
 }
 
+/* One that was never let go did nothing that had to be undone. */
+static enum rel_code undone_code(const struct sup *s)
+{
+    if (s->stopping)
+        return REL_E_INTERRUPTED;
+    if (!s->candidate && s->ask.failure.code)
+        return s->ask.failure.code;
+    return s->active ? REL_E_ROLLED_BACK : REL_E_CHILD;
+}
+
 void sup_report_undone(struct sup *s)
 {
-    enum rel_code code = s->stopping ? REL_E_INTERRUPTED
-                         : s->active ? REL_E_ROLLED_BACK
-                                     : REL_E_CHILD;
+    enum rel_code code = undone_code(s);
     struct rel_err e = {0};
 
     sup_health_end(s);
