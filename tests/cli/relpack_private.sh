@@ -33,7 +33,7 @@ block() {
 
 # Keys, of every kind of block; a mention of the mark is none, and public ones are not.
 project files
-cd "$P/lib/shop/priv"
+cd "$P/lib/shop/priv" || fail "no project"
 block "PRIVATE KEY" >pkcs8
 {
     echo "some text"
@@ -61,7 +61,7 @@ mkdir -p harmless/.github web/.git/objects
 touch web/.git/HEAD web/.git/objects/x
 touch .env.example id_rsa.pub id_map environment.env .gitignore harmless/.github/x web/x.git
 echo 'save-exact=true' >harmless/.npmrc
-cd "$WORK"
+cd "$WORK" || fail "no folder"
 finds "private_file .env
 private_file .env.prod
 private_file .netrc

@@ -35,7 +35,7 @@ of_peer() { # FIELD
 }
 
 mkdir -m 700 "$RELSUP_HOME"
-settings $OWNER
+settings "$OWNER"
 start_bg relsup relsup run "$one" --home "$RELSUP_HOME"
 supervisor=$BG_PID
 wait_until 60 answers "shop 0.1.0"
@@ -98,20 +98,20 @@ wait_until 30 answers "shop 0.2.0"
 wait_until 30 running
 
 # --- two users cannot share a port
-settings $OTHER
+settings "$OTHER"
 assert_exit 2 relsup upgrade "$three"
 assert_match "runs as user $OWNER_UID and the new one would as $OTHER_UID" "$(cat "$WORK/err")"
 answers "shop 0.2.0" || fail "the old one does not serve"
 settings nobody-there
 assert_exit 2 relsup upgrade "$three"
 assert_match "'nobody-there', which is no user of this host" "$(cat "$WORK/err")"
-settings $OWNER
+settings "$OWNER"
 assert_exit 0 relsup stop
 wait_until 10 gone "$supervisor"
 
 # --- one capability is enough for port 80
 PORT=80
-settings $OWNER ' "capabilities": ["net_bind_service"],'
+settings "$OWNER" ' "capabilities": ["net_bind_service"],'
 start_bg low relsup run --home "$RELSUP_HOME"
 wait_until 60 answers "shop 0.2.0"
 wait_until 10 running
