@@ -121,12 +121,13 @@ struct sup_fallback {
 
 /* Where the application listens. */
 struct sup_ports {
-    struct swap_expect expect; /* of the candidate */
-    bool remembers;            /* `expect.known` is of the very release that boots */
-    int64_t sign, sign_ms;     /* what runs in it, since when; 0: it is not settled */
-    int generation;            /* whose listeners are remembered ... */
-    int64_t note_ms;           /* ... at that time ... */
-    bool again;                /* ... and once more */
+    struct swap_expect expect;    /* of the candidate */
+    bool remembers;               /* `expect.known` is of the very release that boots */
+    struct swap_listeners before; /* of who served when the order began: it may end meanwhile */
+    int64_t sign, sign_ms;        /* what runs in it, since when; 0: it is not settled */
+    int generation;               /* whose listeners are remembered ... */
+    int64_t note_ms;              /* ... at that time ... */
+    bool again;                   /* ... and once more */
 };
 
 struct sup {
@@ -259,6 +260,9 @@ void sup_revive_tick(struct sup *s, int64_t now);
 
 /* sup_ports.c */
 
+/* An order begins: where whoever serves listens, or did before it crashed, a candidate is to listen
+ * as well, even if that one ends meanwhile. */
+void sup_ports_begin(struct sup *s);
 /* Before anything of an order is begun in the release: what its peer is to listen on, and that
  * nobody else listens there (REL_E_INPUT, who it is). */
 REL_MUST_USE int sup_ports_check(struct sup *s, const char *dir, const struct sup_config *config,

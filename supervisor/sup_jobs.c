@@ -12,6 +12,7 @@ void sup_look_fini(struct sup_look *look)
 {
     hot_contact_fini(&look->contact);
     swap_expect_fini(&look->expect);
+    swap_listeners_fini(&look->before);
 }
 
 /* The face is an offer: a release is as ready without it. */
@@ -81,17 +82,16 @@ static struct swap_listeners remembered(const struct swap_expect *x)
     return l;
 }
 
-/* Where the one that serves does. It may have died meanwhile: nobody to compare with. */
+/* Where the one that serves does. It may have died meanwhile, and that it did makes nobody ready
+ * who would not have been. */
 static struct swap_listeners wanted_of(const struct sup_look *look)
 {
     struct swap_listeners l = {0};
     struct rel_err gone = {0};
 
-    if (look->old_pid)
-        (void)!swap_listeners_read(look->old_pid, look->old_port, &l, &gone);
-    else if (look->remembers)
-        l = remembered(&look->expect);
-    return l;
+    if (look->old_pid && swap_listeners_read(look->old_pid, look->old_port, &l, &gone) == 0 && l.n)
+        return l;
+    return look->remembers ? remembered(&look->expect) : swap_listeners_copy(&look->before);
 }
 
 /* Both have the option that lets them share a port, or the second one could not have bound it: from
@@ -136,7 +136,7 @@ static void look_at_listeners(const struct sup_look *look, const struct swap_lis
     struct swap_listener missing;
     bool lacks;
 
-    if (!look->old_pid)
+    if (!look->old_pid && !look->guarded)
         look_at_accepting(look, have, r);
     if (r->why)
         return;

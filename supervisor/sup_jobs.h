@@ -16,9 +16,11 @@ enum { SUP_OWN_MAX = 4 };
 struct sup_look {
     struct hot_contact contact;
     struct swap_expect expect;
-    pid_t old_pid;  /* who serves; 0: nobody, and then it must accept what is connected to it */
-    int old_port;   /* of its distribution */
-    bool remembers; /* nobody serves: it is to listen where `expect.known` did */
+    pid_t old_pid; /* who serves; 0: nobody, and then it must accept what is connected to it */
+    int old_port;  /* of its distribution */
+    struct swap_listeners before; /* its own, as it was seen last: it may have ended */
+    bool remembers;               /* nobody serves: it is to listen where `expect.known` did */
+    bool guarded;           /* nothing is led to it until it is proved, and then that it accepts */
     pid_t own[SUP_OWN_MAX]; /* the peers of this home, whose listeners are no strangers; 0s */
 };
 void sup_look_fini(struct sup_look *look);

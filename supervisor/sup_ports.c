@@ -46,6 +46,27 @@ static struct swap_expect expected(struct sup *s, const char *dir, const struct 
     return swap_expect_copy(&x);
 }
 
+void sup_ports_begin(struct sup *s)
+{
+    const struct sup_peer *p = s->active;
+    sup_autoknown struct sup_known k = {0};
+    const struct sup_known_run *run = NULL;
+    struct swap_listeners now = {0};
+    struct rel_err gone = {0};
+
+    swap_listeners_fini(&s->ports.before);
+    if (p && swap_listeners_read(p->contact.pid, p->contact.port, &now, &gone) == 0 && now.n) {
+        s->ports.before = now;
+        return;
+    }
+    swap_listeners_fini(&now);
+    read_known(s, &k);
+    if (s->served && s->ask.from)
+        run = sup_known_of(&k, s->ask.from);
+    if (run)
+        s->ports.before = swap_listeners_copy(&run->l);
+}
+
 void sup_ports_expect(struct sup *s, const char *dir, const struct sup_config *config)
 {
     swap_expect_fini(&s->ports.expect);
@@ -183,7 +204,10 @@ void sup_ports_look(const struct sup *s, const struct sup_peer *peer, struct sup
 {
     *look = (struct sup_look){.contact = hot_contact_copy(&peer->contact),
                               .expect = swap_expect_copy(&s->ports.expect),
+                              .guarded = s->steer.traffic,
                               .remembers = s->ports.remembers && !s->active};
+    if (peer == s->candidate)
+        look->before = swap_listeners_copy(&s->ports.before);
     if (s->active) {
         look->old_pid = s->active->contact.pid;
         look->old_port = s->active->contact.port;
@@ -251,4 +275,5 @@ void sup_ports_tick(struct sup *s, int64_t now)
 void sup_ports_fini(struct sup *s)
 {
     swap_expect_fini(&s->ports.expect);
+    swap_listeners_fini(&s->ports.before);
 }

@@ -120,6 +120,7 @@ void sup_begin(struct sup *s, const struct sup_ask *ask)
         else if (sup_store_current(s->store.home, &s->ask.from, &none) < 0)
             sup_log(s, "%s", none.msg);
     }
+    sup_ports_begin(s);
     sup_post(s, SWAP_ASKED);
 }
 
