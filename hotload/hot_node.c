@@ -16,7 +16,6 @@ enum {
     VERSION = 131,      /* before each term */
     PASS_THROUGH = 112, /* the one kind of message behind our handshake (erl_dist_protocol) */
     REASON_MAX = 300,
-    APPS_MAX = 10000,
 };
 
 static int read_cookie(const char *path, char out[EI_MAX_COOKIE_SIZE], struct rel_err *e)
@@ -171,7 +170,7 @@ int hot_node_receive(struct hot_node *node, int64_t until_ms, struct hot_term *m
             continue;
         }
         if (!take_message(&t, &carries))
-            return lost(node, "it sends what is no message", e);
+            return lost(node, "it sent a malformed message", e);
         if (carries) {
             *message = t;
             t = (struct hot_term){0};
@@ -209,7 +208,7 @@ static int send_call(struct hot_node *node, const struct hot_call *call, struct 
     hot_autox ei_x_buff x = {0};
 
     if (!hot_is_atom(call->mod) || !hot_is_atom(call->fun))
-        return rel_fail(e, REL_E_INPUT, 0, "%.60s:%.60s is no name of a function", call->mod,
+        return rel_fail(e, REL_E_INPUT, 0, "%.60s:%.60s is not the name of a function", call->mod,
                         call->fun);
     hot_x_new(&x);
     hot_put_tuple(&x, 2);
@@ -318,59 +317,5 @@ int hot_node_pid(struct hot_node *node, int timeout_ms, pid_t *pid, struct rel_e
         n > INT32_MAX)
         return rel_fail(e, REL_E_REMOTE, 0, "os:getpid answers oddly on %s", node->name);
     *pid = (pid_t)n;
-    return 0;
-}
-
-void hot_apps_fini(struct hot_apps *apps)
-{
-    for (size_t i = 0; i < apps->n; i++) {
-        free(apps->v[i].name);
-        free(apps->v[i].vsn);
-    }
-    free(apps->v);
-    *apps = (struct hot_apps){0};
-}
-
-/* One {Name, Description, Vsn}. */
-static bool take_app(const struct hot_term *t, int *at, struct hot_apps *apps)
-{
-    char name[MAXATOMLEN_UTF8];
-    char *vsn;
-    size_t len;
-
-    if (!hot_take_tuple(t, at, 3) || !hot_take_atom(t, at, name) || !hot_take_skip(t, at) ||
-        !hot_take_text(t, at, &vsn, &len))
-        return false;
-    apps->v[apps->n].name = rel_xstrdup(name);
-    apps->v[apps->n++].vsn = vsn;
-    return true;
-}
-
-static bool take_apps(const struct hot_term *t, struct hot_apps *apps)
-{
-    int at = t->at, n = hot_take_list(t, &at);
-
-    if (n < 0 || n > APPS_MAX)
-        return false;
-    apps->v = rel_xcalloc((size_t)n + 1, sizeof(*apps->v));
-    for (int i = 0; i < n; i++)
-        if (!take_app(t, &at, apps))
-            return false;
-    return true;
-}
-
-int hot_node_apps(struct hot_node *node, int timeout_ms, struct hot_apps *apps, struct rel_err *e)
-{
-    struct hot_call call = {"application", "which_applications", NULL, rel_mono_ms() + timeout_ms};
-    hot_autoterm struct hot_term t = {0};
-    struct hot_apps got = {0};
-
-    if (hot_node_call(node, &call, &t, e) < 0)
-        return -1;
-    if (!take_apps(&t, &got)) {
-        hot_apps_fini(&got);
-        return rel_fail(e, REL_E_REMOTE, 0, "which_applications answers oddly on %s", node->name);
-    }
-    *apps = got;
     return 0;
 }

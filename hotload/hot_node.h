@@ -47,17 +47,6 @@ struct hot_eval {
 REL_MUST_USE int hot_node_eval(struct hot_node *node, const struct hot_eval *eval, char **value,
                                struct rel_err *e);
 
-/* One line a started application: application:which_applications/0, in its order, as "name vsn". */
-struct hot_apps {
-    size_t n;
-    struct {
-        char *name, *vsn;
-    } * v;
-};
-void hot_apps_fini(struct hot_apps *apps);
-REL_MUST_USE int hot_node_apps(struct hot_node *node, int timeout_ms, struct hot_apps *apps,
-                               struct rel_err *e);
-
 /* Is the boot over (init:get_status/0 is {started, _})? */
 REL_MUST_USE int hot_node_booted(struct hot_node *node, int timeout_ms, bool *booted,
                                  struct rel_err *e);

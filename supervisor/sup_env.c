@@ -127,13 +127,3 @@ void sup_env_setf(struct sup_env *env, const char *fmt, ...)
     put(env, rel_vstrf(fmt, ap));
     va_end(ap);
 }
-
-const char *sup_env_get(const struct sup_env *env, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (size_t i = 0; i < env->n; i++)
-        if (has_name(env->v[i], name, len))
-            return env->v[i] + len + 1;
-    return NULL;
-}

@@ -29,9 +29,6 @@ void sup_env_begin(struct sup_env *env, char *const *from, const struct sup_user
 /* Puts "NAME=VALUE" in; what was there of that name goes. */
 void sup_env_setf(struct sup_env *env, const char *fmt, ...) REL_PRINTF(2, 3);
 
-/* The value, lent; NULL where it is not set. */
-const char *sup_env_get(const struct sup_env *env, const char *name);
-
 /* Does relsup give it a value of its own in a child? Then settings must not have it: the value
  * would be lost. */
 bool sup_env_is_set_by_relsup(const char *name);

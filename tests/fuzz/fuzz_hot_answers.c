@@ -1,19 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small questions: started applications, boot, process id; and who has the names of the face,
+/* The small questions: boot, process id; and who has the names of the face,
  * and the way of a module into the node. The first byte says which. */
 #include "hotload/hot_face.h"
 #include "tests/fuzz/hot_peer.h"
-
-static int ask_apps(struct hot_node *node, struct rel_err *e)
-{
-    struct hot_apps apps = {0};
-    int rc = hot_node_apps(node, PEER_MS, &apps, e);
-
-    for (size_t i = 0; i < apps.n; i++)
-        must(apps.v[i].name && apps.v[i].vsn);
-    hot_apps_fini(&apps);
-    return rc;
-}
 
 static int ask_booted(struct hot_node *node, struct rel_err *e)
 {
@@ -48,8 +37,8 @@ static int ask_agent(struct hot_node *node, struct rel_err *e)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static int (*const asks[])(struct hot_node * node, struct rel_err * e) = {
-        ask_apps, ask_booted, ask_pid, ask_face, ask_agent};
+    static int (*const asks[])(struct hot_node * node, struct rel_err * e) = {ask_booted, ask_pid,
+                                                                              ask_face, ask_agent};
     struct rel_err e = {0};
     struct peer p;
 
