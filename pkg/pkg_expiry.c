@@ -87,7 +87,8 @@ int pkg_expiry_make(const char *text, int64_t now_s, char out[PKG_EXPIRY_LEN], s
                         "like 90d",
                         text);
     if (s < 0 || s > last_s)
-        return rel_fail(e, REL_E_INPUT, 0, "expires: '%s' is no time until the year 9999", text);
+        return rel_fail(e, REL_E_INPUT, 0, "expires: '%s' is not between 1970 and the end of 9999",
+                        text);
     when = (time_t)s;
     gmtime_r(&when, &tm);
     strftime(out, PKG_EXPIRY_LEN, "%Y-%m-%dT%H:%M:%SZ", &tm);
@@ -99,7 +100,7 @@ int pkg_expiry_check(const char *text, int64_t now_s, struct rel_err *e)
     int64_t s;
 
     if (!read_time(text, &s))
-        return rel_fail(e, REL_E_INPUT, 0, "expires: '%s' is no time like 2026-12-31T23:59:59Z",
+        return rel_fail(e, REL_E_INPUT, 0, "expires: '%s' is not a time like 2026-12-31T23:59:59Z",
                         text);
     if (s < now_s)
         return rel_fail(e, REL_E_INPUT, 0, "it expired at %s: build it anew", text);

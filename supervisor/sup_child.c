@@ -276,7 +276,8 @@ int sup_child_go(struct sup_child *child, struct rel_err *e)
         return 0;
     }
     sup_child_drop(child);
-    return rel_fail(e, REL_E_CHILD, 0, "%s", *said ? said : "the launch helper does not act");
+    return rel_fail(e, REL_E_CHILD, 0, "%s",
+                    *said ? said : "the launch helper did not start it in time");
 }
 
 /* ------------------------------------------------------------------ its end */

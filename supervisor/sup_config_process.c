@@ -40,7 +40,7 @@ int sup_config_env(struct sup_config_reader *r, const json_t *v, struct rel_err 
     r->c->env = rel_xcalloc(json_object_size(v) + 1, sizeof(*r->c->env));
     json_object_foreach ((json_t *)v, name, value) {
         if (!is_variable(name))
-            return wrong_variable(r, name, "is no name of a variable", e);
+            return wrong_variable(r, name, "is not a variable name", e);
         if (sup_env_is_set_by_relsup(name))
             return wrong_variable(r, name, "is set by relsup itself", e);
         if (!json_is_string(value))
@@ -114,7 +114,7 @@ int sup_config_user(struct sup_config_reader *r, const json_t *v, struct rel_err
     if (!name || !*name || strlen(name) > USER_MAX)
         return sup_config_wrong(r, "must be the name of a user", e);
     if (!getpwnam(name)) {
-        what = rel_strf("names '%s', which is no user of this host", name);
+        what = rel_strf("names '%s', but this host has no such user", name);
         return sup_config_wrong(r, what, e);
     }
     r->c->user = rel_xstrdup(name);

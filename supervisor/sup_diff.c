@@ -258,7 +258,7 @@ int sup_diff_make(const char *old_root, const char *new_root, json_t **doc, stru
                          text_or_null(d.old->consolidated), "new_consolidated",
                          text_or_null(d.new->consolidated));
         if (!*doc)
-            rc = rel_fail(e, REL_E_INPUT, 0, "a name in %s or %s is no UTF-8", old_root, new_root);
+            rc = rel_fail(e, REL_E_INPUT, 0, "a name in %s or %s is not UTF-8", old_root, new_root);
     }
     diff_fini(&d);
     return rc;
@@ -361,7 +361,8 @@ int sup_diff_parse(const json_t *doc, const char *old_root, const char *new_root
                        "runtime_differs", &differs, "old_sys_config", &old_config, "new_sys_config",
                        &new_config, "old_consolidated", &old_c, "new_consolidated", &new_c) < 0 ||
         !json_is_array(modules) || !json_is_array(apps))
-        return rel_fail(e, REL_E_INTERNAL, 0, "the worker answered what is no difference");
+        return rel_fail(e, REL_E_INTERNAL, 0,
+                        "the worker's answer is not a difference of two releases");
     take_modules(&c, modules, &made);
     take_apps(&c, apps, &made);
     made.runtime_differs = differs;
@@ -372,7 +373,8 @@ int sup_diff_parse(const json_t *doc, const char *old_root, const char *new_root
     made.doc = json_incref((json_t *)(uintptr_t)doc);
     if (c.wrong) {
         sup_diff_fini(&made);
-        return rel_fail(e, REL_E_INTERNAL, 0, "the worker answered what is no difference");
+        return rel_fail(e, REL_E_INTERNAL, 0,
+                        "the worker's answer is not a difference of two releases");
     }
     *d = made;
     return 0;

@@ -39,7 +39,7 @@ int sup_arrival_parse(const json_t *v, struct sup_arrival *a, struct rel_err *e)
     if (json_unpack_ex((json_t *)(uintptr_t)v, NULL, JSON_STRICT, "{s:s, s:b, s:s}", "dir", &dir,
                        "there", &there, "mark", &mark) < 0 ||
         !sup_is_name(dir))
-        return rel_fail(e, REL_E_INTERNAL, 0, "the worker answered what is no release");
+        return rel_fail(e, REL_E_INTERNAL, 0, "the worker's answer does not describe a release");
     *a = (struct sup_arrival){.dir = rel_xstrdup(dir), .there = there, .mark = rel_xstrdup(mark)};
     return 0;
 }
@@ -255,7 +255,8 @@ int sup_incoming_settle(const char *home, const char *incoming, const struct sup
         check_app(must, r->name, e) < 0)
         return -1;
     if (!is_dir_of(r, a->dir) || lstat(tree, &st) < 0 || !S_ISDIR(st.st_mode))
-        return rel_fail(e, REL_E_INTERNAL, 0, "the worker answered what is not in its folder");
+        return rel_fail(e, REL_E_INTERNAL, 0,
+                        "the worker named a release that is not in its folder");
     if (a->there) {
         if (!sup_release_is_marked(to) && sup_release_mark(to, a->mark, e) < 0)
             return -1;

@@ -74,7 +74,7 @@ int sup_known_parse(const char *text, size_t len, struct sup_known *k, struct re
     if (!doc ||
         json_unpack_ex(doc, NULL, JSON_STRICT, "{s:i, s:o}", "v", &version, "runs", &runs) < 0 ||
         version != VERSION || !json_is_array(runs) || json_array_size(runs) > RUNS_MAX)
-        return rel_fail(e, REL_E_INPUT, 0, "is no list of listeners of this version");
+        return rel_fail(e, REL_E_INPUT, 0, "is not a list of listeners in this version's format");
     got.v = rel_xcalloc(json_array_size(runs) + 1, sizeof(*got.v));
     json_array_foreach (runs, i, one) {
         got.n = i + 1;

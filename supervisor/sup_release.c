@@ -85,7 +85,7 @@ int sup_release_parse(const char *text, size_t len, const char *name, struct sup
                        "elixir", &elixir, "sha256", &sha256, "listen_options", &listen) < 0 ||
         format != FORMAT || kind_of(kind) < 0 || !sup_is_name(app) || !sup_is_name(vsn) ||
         !sup_is_name(erts) || !is_sha256(sha256) || (listen && !is_options(listen)))
-        return rel_fail(e, REL_E_INPUT, 0, "%s is no mark of a whole release", name);
+        return rel_fail(e, REL_E_INPUT, 0, "%s is not a valid release mark", name);
     made = rel_xcalloc(1, sizeof(*made));
     *made = (struct sup_release){.kind = (enum pkg_kind)kind_of(kind),
                                  .name = rel_xstrdup(app),

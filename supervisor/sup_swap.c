@@ -105,7 +105,7 @@ static void on_inspected(void *ctx, const json_t *answer, const struct rel_err *
 
     s->worker = NULL;
     if (!e.code && !mark)
-        rel_fail(&e, REL_E_INTERNAL, 0, "the worker answered what is no mark");
+        rel_fail(&e, REL_E_INTERNAL, 0, "the worker's answer has no valid release mark");
     if (!e.code)
         (void)!sup_release_mark(root, mark, &e);
     if (e.code || s->ask.ended)

@@ -18,7 +18,8 @@ enum { WRITE_BITS = 022, READ_WRITE_BITS = 066, ALL_BITS = 077 };
 
 #define SOCKET_NAME "/run/control.sock"
 
-char *sup_user_text(uid_t uid)
+/* "mallory (uid 1001)", owned by the caller. */
+static char *user_text(uid_t uid)
 {
     const struct passwd *pw = getpwuid(uid);
 
@@ -66,11 +67,11 @@ static int check_owner(const struct stat *st, const char *path, struct rel_err *
 
     if (is_trusted(st->st_uid))
         return 0;
-    owner = sup_user_text(st->st_uid);
+    owner = user_text(st->st_uid);
     us = our_name();
     return rel_fail(e, REL_E_INPUT, 0,
-                    "%s belongs to %s, who could run programs as %s by it: 'chown %s%s %s'", path,
-                    owner, us, S_ISLNK(st->st_mode) ? "-h " : "", us, path);
+                    "%s belongs to %s, who could use it to run programs as %s: 'chown %s%s %s'",
+                    path, owner, us, S_ISLNK(st->st_mode) ? "-h " : "", us, path);
 }
 
 static int check_bits(const struct stat *st, mode_t bits, const char *path, struct rel_err *e)
@@ -227,12 +228,11 @@ int sup_trust_file(int fd, const char *path, struct rel_err *e)
 /* What a client can do about a home that is somebody else's. */
 static int say_whose(const char *home, uid_t uid, struct rel_err *e)
 {
-    rel_autofree char *owner = sup_user_text(uid), *us = our_name();
+    rel_autofree char *owner = user_text(uid), *us = our_name();
     const struct passwd *pw = getpwuid(uid);
 
     return rel_fail(e, REL_E_INPUT, 0,
-                    "the home %s is of %s and not of %s, so nothing that it says is trusted: run "
-                    "this as %s",
+                    "the home %s belongs to %s, not to %s, so it is not trusted: run this as %s",
                     home, owner, us, pw ? pw->pw_name : "that user");
 }
 

@@ -29,7 +29,4 @@ REL_MUST_USE int sup_trust_control(const char *home, struct rel_err *e);
  * (SO_PEERCRED). */
 REL_MUST_USE int sup_trust_server(int fd, const char *home, struct rel_err *e);
 
-/* "mallory (uid 1001)", owned by the caller. */
-char *sup_user_text(uid_t uid);
-
 #endif

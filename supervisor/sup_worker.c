@@ -98,7 +98,7 @@ static int fail_told(const struct sup_worker *w, const json_t *v, struct rel_err
     if (json_unpack_ex((json_t *)(uintptr_t)v, NULL, JSON_STRICT, "{s:s, s:i, s:s}", "code", &name,
                        "sys", &sys, "text", &text) < 0 ||
         !*text || strlen(text) >= REL_ERR_LEN)
-        return wrong_answer(w, "answered an error that is none", e);
+        return wrong_answer(w, "sent a malformed error", e);
     code = rel_code_from_name(name);
     if (code == REL_E_NONE || rel_code_outcome(code) > REL_USAGE)
         code = REL_E_INTERNAL;
@@ -126,7 +126,7 @@ static json_t *read_answer(const struct sup_worker *w, struct rel_err *e)
     doc = json_loadb(w->answer.p ? w->answer.p : "", w->answer.len, JSON_REJECT_DUPLICATES, NULL);
     error = json_object_get(doc, "error");
     if (!json_is_object(doc))
-        wrong_answer(w, "answered what is no JSON object", e);
+        wrong_answer(w, "did not answer with a JSON object", e);
     else if (error)
         fail_told(w, error, e);
     if (!e->code)
@@ -299,7 +299,7 @@ int sup_worker_start(uv_loop_t *loop, const struct sup_worker_order *order,
     w->o = *order;
     if (!text) {
         worker_free(w);
-        return rel_fail(e, REL_E_INPUT, 0, "%s: a name in it is no UTF-8", order->task);
+        return rel_fail(e, REL_E_INPUT, 0, "%s: a name in the request is not UTF-8", order->task);
     }
     w->request = rel_strf("%s\n", text);
     init_handles(w, loop);

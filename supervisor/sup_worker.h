@@ -26,7 +26,7 @@ struct sup_worker_order {
     int64_t timeout_ms; /* then it is killed */
     void (*line)(void *ctx, const char *text); /* what it has to say, at most some lines; or NULL */
     /* It is gone, and the order with it. e is filled, and the answer (lent) NULL, when it failed,
-     * was killed, or answered what is no answer. */
+     * was killed, or sent a malformed answer. */
     void (*done)(void *ctx, const json_t *answer, const struct rel_err *e);
     void *ctx;
 };

@@ -100,7 +100,7 @@ static int do_add(const json_t *request, json_t **answer, struct rel_err *e)
     if (json_unpack_ex((json_t *)(uintptr_t)request, NULL, JSON_STRICT,
                        "{s:s, s:s, s:s, s:s, s?s, s?s}", "op", &op, "home", &home, "incoming",
                        &incoming, "release", &release, "app", &must.app, "key", &must.key) < 0)
-        return rel_fail(e, REL_E_INTERNAL, 0, "the worker was asked for what is no release");
+        return rel_fail(e, REL_E_INTERNAL, 0, "the request to the worker is malformed");
     url = sup_is_url(release);
     local = url && !strncmp(release, "file://", 7) ? path_of_url(release) : NULL;
     remote = url && !local;
@@ -139,7 +139,7 @@ static int do_inspect(const json_t *request, json_t **answer, struct rel_err *e)
 
     if (json_unpack_ex((json_t *)(uintptr_t)request, NULL, JSON_STRICT, "{s:s, s:s}", "op", &op,
                        "root", &root) < 0)
-        return rel_fail(e, REL_E_INTERNAL, 0, "the worker was asked for what is no release");
+        return rel_fail(e, REL_E_INTERNAL, 0, "the request to the worker is malformed");
     add_files(&read, libraries);
     add_file(&read, root);
     if (sup_confine(&(struct sup_confine){.read = read.v, .write = (const char *const[]){NULL}},
@@ -162,7 +162,7 @@ static int do_diff(const json_t *request, json_t **answer, struct rel_err *e)
 
     if (json_unpack_ex((json_t *)(uintptr_t)request, NULL, JSON_STRICT, "{s:s, s:s, s:s}", "op",
                        &op, "old", &old_root, "new", &new_root) < 0)
-        return rel_fail(e, REL_E_INTERNAL, 0, "the worker was asked for what is no difference");
+        return rel_fail(e, REL_E_INTERNAL, 0, "the request to the worker is malformed");
     add_files(&read, libraries);
     add_file(&read, old_root);
     add_file(&read, new_root);
@@ -220,6 +220,6 @@ int sup_worker_main(struct rel_err *e)
                            "sys", failed.sys, "text", failed.msg);
     text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
     if (!text)
-        return rel_fail(e, REL_E_INPUT, 0, "what it has to say is no UTF-8: %s", failed.msg);
+        return rel_fail(e, REL_E_INPUT, 0, "the answer is not UTF-8: %s", failed.msg);
     return rel_write_all(STDOUT_FILENO, text, strlen(text), e);
 }

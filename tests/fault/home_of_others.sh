@@ -102,10 +102,10 @@ start_bg server setpriv --reuid $OTHER_UID --regid $OTHER_UID --clear-groups /us
 wait_until 5 test -S "$OTHER_DIR/trap/run/control.sock"
 for verb in status stop pid "rpc ok" "eval ok" logs history releases; do
     # shellcheck disable=SC2086
-    refused "is of $OTHER .*run this as $OTHER" relsup $verb --home "$OTHER_DIR/trap"
+    refused "belongs to $OTHER .*run this as $OTHER" relsup $verb --home "$OTHER_DIR/trap"
     # shellcheck disable=SC2086
     assert_exit 2 as_owner relsup $verb --home "$OTHER_DIR/trap"
-    assert_match "is of $OTHER .*and not of $OWNER" "$(cat "$WORK/err")"
+    assert_match "belongs to $OTHER .*not to $OWNER" "$(cat "$WORK/err")"
 done
 [ ! -e "$OTHER_DIR/trap/asked" ] || fail "a client spoke to the server of another user"
 

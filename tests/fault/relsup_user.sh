@@ -104,7 +104,7 @@ assert_match "runs as user $OWNER_UID and the new one would as $OTHER_UID" "$(ca
 answers "shop 0.2.0" || fail "the old one does not serve"
 settings nobody-there
 assert_exit 2 relsup upgrade "$three"
-assert_match "'nobody-there', which is no user of this host" "$(cat "$WORK/err")"
+assert_match "'nobody-there', but this host has no such user" "$(cat "$WORK/err")"
 settings "$OWNER"
 assert_exit 0 relsup stop
 wait_until 10 gone "$supervisor"
