@@ -129,6 +129,24 @@ static void look_at_accepting(const struct sup_look *look, const struct swap_lis
     }
 }
 
+static size_t count_without(const struct swap_listeners *l, const struct swap_listeners *without)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        n += !swap_listeners_find(without, &l->v[i]);
+    return n;
+}
+
+/* It was told another port since its last run: for each that it lacks there is one that it had not.
+ */
+static bool has_moved(const struct sup_look *look, const struct swap_listeners *wanted,
+                      const struct swap_listeners *have)
+{
+    return look->remembers && !look->expect.ports_set &&
+           count_without(have, &look->expect.known) >= count_without(wanted, have);
+}
+
 static void look_at_listeners(const struct sup_look *look, const struct swap_listeners *have,
                               struct sup_readiness *r)
 {
@@ -141,7 +159,8 @@ static void look_at_listeners(const struct sup_look *look, const struct swap_lis
     if (r->why)
         return;
     wanted = wanted_of(look);
-    lacks = swap_expect_missing(&look->expect, &wanted, have, &missing);
+    lacks = swap_expect_missing(&look->expect, &wanted, have, &missing) &&
+            !has_moved(look, &wanted, have);
     if (lacks)
         tell_missing(look, &missing, have, r);
     swap_listeners_fini(&wanted);

@@ -74,9 +74,17 @@ for mode in deaf refuses; do
     assert_exit 1 env NOTIFY_SOCKET="$WORK/never" relsup run
 done
 
-# 6. what it listened on last does not come back: served without it rather than not at all, and loudly
+# 6. told another port, it is not waited for on the old one
+echo "[{depot, [{listen, [{inet, 2, 1}]}]}]." >"$RELSUP_HOME/releases/0.4.0/releases/0.4.0/sys.config"
+settings '{"boot_s": 600}'
+start_depot "$WORK"
+assert_match 'depot 0.4.0' "$(get version 20081)"
+end_depot
+settings '{"boot_s": 12}'
+
+# 7. what it listened on last does not come back: served without it rather than not at all, and loudly
 echo "[{depot, [{listen, []}]}]." >"$RELSUP_HOME/releases/0.4.0/releases/0.4.0/sys.config"
 start_depot "$WORK"
-grep -q 'SERVES WITHOUT ALL OF ITS PORTS: it does not listen on 127.0.0.1:20080, as it did' "$WORK/relsup.log" ||
+grep -q 'SERVES WITHOUT ALL OF ITS PORTS: it does not listen on 127.0.0.1:2008[01], as it did' "$WORK/relsup.log" ||
     fail "nothing was said of the port that is missing"
 end_depot
