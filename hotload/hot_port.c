@@ -30,12 +30,16 @@ static struct range read_range(void)
     rel_autofree char *text = NULL;
     struct range r = {.low = 32768, .end = 61000}; /* the kernel's default */
     struct rel_err e = {0};
-    int low, high;
+    long low, high;
+    char *rest;
     size_t len;
 
-    if (rel_read_file(AT_FDCWD, RANGE_FILE, 64, &text, &len, &e) == 0 &&
-        sscanf(text, "%d %d", &low, &high) == 2 && low > 0 && low <= high && high < PORT_END)
-        r = (struct range){.low = low, .end = high + 1};
+    if (rel_read_file(AT_FDCWD, RANGE_FILE, 64, &text, &len, &e) < 0)
+        return r;
+    low = strtol(text, &rest, 10);
+    high = strtol(rest, NULL, 10);
+    if (low > 0 && low <= high && high < PORT_END)
+        r = (struct range){.low = (int)low, .end = (int)high + 1};
     return r;
 }
 

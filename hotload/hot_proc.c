@@ -16,17 +16,21 @@ enum { STAT_MAX = 4096 };
 static bool parse_stat(const char *text, struct hot_proc *p)
 {
     const char *at = strrchr(text, ')');
-    int parent, session;
-    char state;
+    char state, *rest;
+    long parent, session;
 
-    if (!at || sscanf(at, ") %c %d %*d %d", &state, &parent, &session) != 3)
+    if (!at || at[1] != ' ' || !at[2])
         return false;
+    state = at[2];
+    parent = strtol(at + 3, &rest, 10);
+    (void)strtol(rest, &rest, 10); /* the process group */
+    session = strtol(rest, NULL, 10);
     for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
     if (!at)
         return false;
-    p->parent = parent;
-    p->session = session;
+    p->parent = (pid_t)parent;
+    p->session = (pid_t)session;
     p->zombie = state == 'Z' || state == 'X';
     p->start = strtoull(at, NULL, 10);
     return true;

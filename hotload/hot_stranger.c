@@ -33,17 +33,20 @@ static bool read_uid(pid_t pid, uid_t *uid)
 {
     rel_autofree char *path = rel_strf("/proc/%d/status", (int)pid), *text = NULL;
     struct rel_err e = {0};
-    const char *line;
-    unsigned fs;
+    unsigned long id = 0;
+    char *at;
     size_t len;
 
     if (rel_read_file(AT_FDCWD, path, STATUS_MAX, &text, &len, &e) < 0)
         return false;
-    line = strstr(text, "\nUid:");
-    if (!line || sscanf(line, "\nUid: %*u %*u %*u %u", &fs) != 1)
+    at = strstr(text, "\nUid:");
+    if (!at)
         return false;
-    *uid = fs;
-    return true;
+    at += strlen("\nUid:");
+    for (int i = 0; i < 4; i++)
+        id = strtoul(at, &at, 10);
+    *uid = (uid_t)id;
+    return *at == '\n';
 }
 
 /* Numbers go up in /proc/PID/fd, and a node's listener is one of its first. */

@@ -19,7 +19,7 @@ static bool is_looked_at(const struct pkg_checking *k, const struct pkg_entry *e
     const struct pkg_check_app *app = pkg_checking_app_of(k, entry->path);
 
     return entry->kind == PKG_ENTRY_FILE &&
-           (app ? app->examined : strncmp(entry->path, "erts-", 5));
+           (app ? app->examined : strncmp(entry->path, "erts-", 5) != 0);
 }
 
 static size_t mapped(const char *source, const char **data, struct rel_err *e)
@@ -68,7 +68,7 @@ static bool holds_key(const char *data, size_t len)
     static const char begin[] = "-----BEGIN ";
     const char *p = data, *end = data + len;
 
-    while ((p = memmem(p, (size_t)(end - p), begin, sizeof(begin) - 1))) {
+    while (len && (p = memmem(p, (size_t)(end - p), begin, sizeof(begin) - 1))) {
         p += sizeof(begin) - 1;
         if (is_key_block(p, end))
             return true;

@@ -10,18 +10,39 @@
 /* The last second of the year 9999, of which no more digits need to be written. */
 static const int64_t last_s = 253402300799;
 
+/* Of `n` digits, which the caller has seen. */
+static int number(const char *digits, int n)
+{
+    int value = 0;
+
+    while (n--)
+        value = 10 * value + (*digits++ - '0');
+    return value;
+}
+
+/* Has `text` a digit wherever `form` has a 0, and its characters elsewhere? */
+static bool has_form(const char *text, const char *form)
+{
+    for (; *form; form++, text++)
+        if (*form == '0' ? !isdigit((unsigned char)*text) : toupper((unsigned char)*text) != *form)
+            return false;
+    return true;
+}
+
 /* "Z", "+02:00". */
 static bool read_zone(const char *text, int64_t *offset_s)
 {
-    int hours, minutes, n = 0;
+    int hours, minutes;
 
     if (!strcmp(text, "Z") || !strcmp(text, "z")) {
         *offset_s = 0;
         return true;
     }
-    if ((*text != '+' && *text != '-') || !isdigit((unsigned char)text[1]) ||
-        sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 || n != 5 || text[6] ||
-        hours > 23 || minutes < 0 || minutes > 59)
+    if ((*text != '+' && *text != '-') || !has_form(text + 1, "00:00") || text[6])
+        return false;
+    hours = number(text + 1, 2);
+    minutes = number(text + 4, 2);
+    if (hours > 23 || minutes > 59)
         return false;
     *offset_s = (hours * 60 + minutes) * INT64_C(60) * (*text == '-' ? -1 : 1);
     return true;
@@ -30,21 +51,20 @@ static bool read_zone(const char *text, int64_t *offset_s)
 static bool read_time(const char *text, int64_t *s)
 {
     static const char form[] = "0000-00-00T00:00:00";
-    struct tm tm = {0}, made;
+    struct tm tm, made;
     int64_t offset_s;
-    size_t at = 0;
+    size_t at = sizeof(form) - 1;
 
-    for (; form[at]; at++)
-        if (form[at] == '0' ? !isdigit((unsigned char)text[at])
-                            : toupper((unsigned char)text[at]) != form[at])
-            return false;
-    if (sscanf(text, "%4d-%2d-%2d%*1c%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-               &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+    if (!has_form(text, form))
         return false;
+    tm = (struct tm){.tm_year = number(text, 4) - 1900,
+                     .tm_mon = number(text + 5, 2) - 1,
+                     .tm_mday = number(text + 8, 2),
+                     .tm_hour = number(text + 11, 2),
+                     .tm_min = number(text + 14, 2),
+                     .tm_sec = number(text + 17, 2)};
     if (text[at] == '.')
         at += 1 + strspn(text + at + 1, "0123456789");
-    tm.tm_year -= 1900;
-    tm.tm_mon--;
     made = tm;
     *s = timegm(&made);
     if (made.tm_year != tm.tm_year || made.tm_mon != tm.tm_mon || made.tm_mday != tm.tm_mday ||

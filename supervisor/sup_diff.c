@@ -289,18 +289,19 @@ static const char *checked_path(struct check *c, const char *text, const char *r
     return text;
 }
 
+static unsigned digit(char hex)
+{
+    return (unsigned)(hex <= '9' ? hex - '0' : hex - 'a' + 10);
+}
+
 static void take_md5(struct check *c, const char *hex, unsigned char md5[MD5_HEX / 2])
 {
-    unsigned byte;
-
     if (c->wrong || strlen(hex) != MD5_HEX || strspn(hex, "0123456789abcdef") != MD5_HEX) {
         c->wrong = true;
         return;
     }
-    for (size_t i = 0; i < MD5_HEX / 2; i++) {
-        sscanf(hex + 2 * i, "%2x", &byte);
-        md5[i] = (unsigned char)byte;
-    }
+    for (size_t i = 0; i < MD5_HEX / 2; i++)
+        md5[i] = (unsigned char)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
 }
 
 static void take_modules(struct check *c, const json_t *list, struct sup_diff *d)

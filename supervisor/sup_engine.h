@@ -134,17 +134,17 @@ struct sup {
     uv_loop_t loop;
     struct sup_store store;
     struct sup_config config, before; /* before: in force when the order under way began */
-    bool has_before;
-    struct sup_config *replaced; /* no longer in force, but something may still look at them */
+    struct sup_config *replaced;      /* no longer in force, but something may still look at them */
     size_t replaced_n;
     const struct sup_run_options *options;
     struct sup_control *control;
     uv_signal_t signals[SUP_SIGNALS];
-    bool reload; /* the settings are to be read anew, as soon as nothing is under way */
     uv_timer_t tick;
     uv_work_t job, probe;
     bool job_busy, probe_busy;
-    bool sealed; /* the change under way has touched what boots next */
+    bool has_before; /* `before` holds settings */
+    bool reload;     /* they are to be read anew, as soon as nothing is under way */
+    bool sealed;     /* the change under way has touched what boots next */
     struct sup_diff job_diff;
     struct sup_release *job_release; /* what it changes to; NULL until it is sealed */
     enum swap_state state, left;     /* now, and the one before */
@@ -152,13 +152,12 @@ struct sup {
     int64_t step_ms, heard_ms, nudged_ms;
     enum swap_event queue[SUP_EVENTS];
     size_t queue_n;
-    bool draining_queue;
     struct sup_peer *active, *candidate, *old;
     struct sup_peer_owner owner; /* of each of them */
     int generation;
     bool green, served; /* name slot of the next peer; has any peer ever been ready? */
     struct sup_ask ask;
-    bool stopping, killed;
+    bool draining_queue, stopping, killed;
     bool unwritten, unlinked; /* active.json, `current` could not be written: sup_catch_up.c */
     int64_t retry_ms;
     int64_t stop_deadline_ms;

@@ -34,12 +34,13 @@ static bool is_host(const char *s, const char *end)
  * could be a part of a password. */
 char *sup_shown_release(const char *release)
 {
-    const char *host = strstr(release, "://"), *slash, *at;
-    int scheme_len = host ? (int)(host + 3 - release) : 0;
+    const char *host = sup_is_url(release) ? strstr(release, "://") : NULL, *slash, *at;
+    int scheme_len;
 
-    if (!sup_is_url(release))
+    if (!host)
         return rel_xstrdup(release);
     host += 3;
+    scheme_len = (int)(host - release);
     slash = host + strcspn(host, "/?#");
     at = memrchr(host, '@', (size_t)(slash - host));
     if (at)

@@ -157,19 +157,19 @@ static int check_or_unpack(void *ctx, size_t i, struct rel_err *e)
 }
 
 /* The signature first: nothing else is unpacked than what it vouches for. */
-static int unpack_signed(struct both *b, const char *key_file, struct rel_err *e)
+static int unpack_signed(struct both b, const char *key_file, struct rel_err *e)
 {
     pkg_autokey struct pkg_key *key = NULL;
     pkg_automanifest struct pkg_manifest only = {0};
     bool present;
 
     if (pkg_key_read_public(key_file, &key, e) < 0 ||
-        pkg_verify_first(b->archive, key, &only, e) < 0)
+        pkg_verify_first(b.archive, key, &only, e) < 0)
         return -1;
-    b->limits.only = &only;
-    if (check_or_unpack(b, 1, e) < 0 || pkg_archive_check_digest(b->archive, &present, e) < 0)
+    b.limits.only = &only;
+    if (check_or_unpack(&b, 1, e) < 0 || pkg_archive_check_digest(b.archive, &present, e) < 0)
         return -1;
-    return verify(b->dir, key, e) < 0 ? rel_wrap(e, "%s", b->archive) : 0;
+    return verify(b.dir, key, e) < 0 ? rel_wrap(e, "%s", b.archive) : 0;
 }
 
 /* A folder is packed first, so that it is checked and known as any other. */
@@ -192,7 +192,7 @@ static int unpack(const char *incoming, const char *release, const struct sup_mu
             return -1;
     }
     if (must->key)
-        return unpack_signed(&both, must->key, e);
+        return unpack_signed(both, must->key, e);
     return folder ? check_or_unpack(&both, 1, e) : pkg_parallel(2, check_or_unpack, &both, e);
 }
 

@@ -96,12 +96,16 @@ static int last_generation(const char *home)
 {
     rel_autofree char *path = rel_strf("%s/log", home);
     rel_autoclosedir DIR *d = opendir(path);
-    int last = 0, n;
+    long last = 0;
 
-    for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d))
-        if (sscanf(f->d_name, "peer-%d.", &n) == 1 && n > last)
+    for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d)) {
+        bool is_peers = !strncmp(f->d_name, "peer-", 5);
+        long n = is_peers ? strtol(f->d_name + 5, NULL, 10) : 0;
+
+        if (n > last && n < INT32_MAX)
             last = n;
-    return last;
+    }
+    return (int)last;
 }
 
 int sup_journal_recover(const char *home, struct sup_journal *j, bool *known, struct rel_err *e)

@@ -131,18 +131,17 @@ static int end(struct left *l, const char *home, uid_t user, int timeout_ms, str
     return end_rest(l, e);
 }
 
-int sup_leftovers_end(const char *home, const struct sup_journal *j, bool known, uid_t user,
-                      int timeout_ms, size_t *n, struct rel_err *e)
+int sup_leftovers_end(const struct sup_leftovers *of, size_t *n, struct rel_err *e)
 {
-    struct left l = {.j = j, .known = known};
+    struct left l = {.j = of->journal, .known = of->known};
     sup_autoprocs struct sup_procs procs = {0};
     int rc;
 
     if (sup_procs_read(&procs, e) < 0)
         return -1;
-    find(&l, &procs, home, user);
+    find(&l, &procs, of->home, of->user);
     *n = sup_family_signal(&l.gentle, 0) + sup_family_signal(&l.hard, 0);
-    rc = end(&l, home, user, timeout_ms, e);
+    rc = end(&l, of->home, of->user, of->timeout_ms, e);
     sup_family_fini(&l.gentle);
     sup_family_fini(&l.hard);
     return rc;

@@ -8,12 +8,19 @@
 
 #include "supervisor/sup_journal.h"
 
+struct sup_leftovers {
+    const char *home;
+    const struct sup_journal *journal;
+    bool known; /* false: there was no journal to be read, so every one may have served */
+    uid_t user; /* of the peers */
+    int timeout_ms;
+};
+
 /* Ends them: what never served at once by SIGKILL, a peer that served by SIGTERM, and by SIGKILL
  * after timeout_ms, and then its children. Left alone are this process and those that started it,
- * and processes of other users than ours and `user`. `known` is false where there was no journal to
- * be read: then every one may have served. *n says how many there were.
+ * and processes of other users than ours and `user`. *n says how many there
+ * were.
  * 0: none of them runs. REL_E_STUCK: one does not end even by SIGKILL. */
-REL_MUST_USE int sup_leftovers_end(const char *home, const struct sup_journal *j, bool known,
-                                   uid_t user, int timeout_ms, size_t *n, struct rel_err *e);
+REL_MUST_USE int sup_leftovers_end(const struct sup_leftovers *of, size_t *n, struct rel_err *e);
 
 #endif

@@ -27,7 +27,7 @@ int sup_procs_read(struct sup_procs *procs, struct rel_err *e)
             cap = cap ? 2 * cap : 256;
             read.v = rel_xrealloc(read.v, cap, sizeof(*read.v));
         }
-        if (hot_proc_read((pid_t)atoi(f->d_name), &read.v[read.n]))
+        if (hot_proc_read((pid_t)strtol(f->d_name, NULL, 10), &read.v[read.n]))
             read.n++;
     }
     *procs = read;
@@ -101,7 +101,7 @@ bool sup_proc_is_of_home(pid_t pid, const char *home, int *generation)
     if (read_environ(pid, &text, &len) < 0)
         return false;
     number = generation_of(text, len, home);
-    *generation = number ? atoi(number) : 0;
+    *generation = number ? (int)strtol(number, NULL, 10) : 0;
     return *generation > 0;
 }
 

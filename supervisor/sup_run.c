@@ -392,7 +392,12 @@ static int end_leftovers(struct sup *s, struct rel_err *e)
         return -1;
     if (!known)
         sup_log(s, "the journal could not be read, it is kept as run/journal.broken");
-    rc = sup_leftovers_end(s->store.home, &j, known, user.uid, (int)s->config.shutdown_ms, &n, e);
+    rc = sup_leftovers_end(&(struct sup_leftovers){.home = s->store.home,
+                                                   .journal = &j,
+                                                   .known = known,
+                                                   .user = user.uid,
+                                                   .timeout_ms = (int)s->config.shutdown_ms},
+                           &n, e);
     sup_user_fini(&user);
     if (rc < 0)
         return -1;

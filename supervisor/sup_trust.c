@@ -45,11 +45,14 @@ static long read_number(const char *path)
 static bool is_unmapped(uid_t uid)
 {
     rel_autofclose FILE *f = fopen("/proc/self/uid_map", "re");
-    unsigned long inside = 0, outside = 0, n = 0;
+    char line[100], *at = line;
+    unsigned long n = 0;
 
     if ((long)uid != read_number("/proc/sys/kernel/overflowuid") || !f ||
-        fscanf(f, "%lu %lu %lu", &inside, &outside, &n) != 3)
+        !fgets(line, sizeof(line), f))
         return false;
+    for (int i = 0; i < 3; i++) /* inside, outside, how many */
+        n = strtoul(at, &at, 10);
     return n < UINT32_MAX;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The worker's side: what it is asked, what it needs for that, and the work. */
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -75,15 +76,15 @@ static char *path_of_url(const char *url)
 {
     const char *from = strchr(url + strlen("file://"), '/');
     char *path = rel_xstrdup(from ? from : ""), *to = path;
-    unsigned byte;
 
-    for (const char *p = path; *p; p++)
-        if (*p == '%' && sscanf(p + 1, "%2x", &byte) == 1 && byte && p[1] && p[2]) {
-            *to++ = (char)byte;
-            p += 2;
-        } else {
-            *to++ = *p;
-        }
+    for (const char *p = path; *p; p++) {
+        char hex[3] = {p[1], p[1] ? p[2] : '\0', '\0'};
+        bool escaped = *p == '%' && isxdigit((unsigned char)hex[0]) &&
+                       isxdigit((unsigned char)hex[1]) && strcmp(hex, "00") != 0;
+
+        *to++ = escaped ? (char)strtol(hex, NULL, 16) : *p;
+        p += escaped ? 2 : 0;
+    }
     *to = '\0';
     return path;
 }

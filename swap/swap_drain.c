@@ -325,7 +325,10 @@ int swap_drain_end_idle(struct swap_drain *d, pid_t pid, size_t max_n, int ms, s
     pthread_mutex_lock(&d->lock);
     n = take_turn(d, v);
     if (n && max_n)
-        rc = swap_gap_end(pid, v, n, max_n, ms, &d->stopped, &done, e);
+        rc = swap_gap_end(
+            &(struct swap_gap_order){
+                .pid = pid, .v = v, .n = n, .max_n = max_n, .ms = ms, .hurry = &d->stopped},
+            &done, e);
     read_ends(d);
     pthread_mutex_unlock(&d->lock);
     if (!rc)

@@ -259,24 +259,23 @@ static int take_copies(pid_t pid, const struct swap_gap_target *v, size_t n, str
     return 0;
 }
 
-int swap_gap_end(pid_t pid, struct swap_gap_target *v, size_t n, size_t max_n, int ms,
-                 const _Atomic bool *hurry, size_t *done_n, struct rel_err *e)
+int swap_gap_end(const struct swap_gap_order *o, size_t *done_n, struct rel_err *e)
 {
-    rel_autofree struct watched *w = rel_xcalloc(n + 1, sizeof(*w));
-    int64_t until = now_us() + (int64_t)ms * 1000;
-    int rc = take_copies(pid, v, n, w, e);
-    size_t done = 0, open = rc ? 0 : n;
+    rel_autofree struct watched *w = rel_xcalloc(o->n + 1, sizeof(*w));
+    int64_t until = now_us() + (int64_t)o->ms * 1000;
+    int rc = take_copies(o->pid, o->v, o->n, w, e);
+    size_t done = 0, open = rc ? 0 : o->n;
 
-    while (open && done < max_n && now_us() < until && !*hurry) {
+    while (open && done < o->max_n && now_us() < until && !*o->hurry) {
         usleep(LOOK_US);
         open = 0;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < o->n; i++) {
             if (w[i].fd >= 0)
-                done += watch(&w[i], done < max_n);
+                done += watch(&w[i], done < o->max_n);
             open += w[i].fd >= 0;
         }
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < o->n; i++)
         if (w[i].fd >= 0)
             let_go(&w[i]);
     if (!rc)

@@ -66,7 +66,13 @@ struct swap_gap_target {
  * end behind what came before, and closes them itself. *done_n tells how many. REL_E_UNSUPPORTED:
  * we may not hold its sockets (pidfd_getfd(2)); nothing is ended then. Blocks; a worker's.
  * `*hurry` may be set by another thread, to have it back at once. */
-REL_MUST_USE int swap_gap_end(pid_t pid, struct swap_gap_target *v, size_t n, size_t max_n, int ms,
-                              const _Atomic bool *hurry, size_t *done_n, struct rel_err *e);
+struct swap_gap_order {
+    pid_t pid;
+    struct swap_gap_target *v;
+    size_t n, max_n;
+    int ms;
+    const _Atomic bool *hurry;
+};
+REL_MUST_USE int swap_gap_end(const struct swap_gap_order *o, size_t *done_n, struct rel_err *e);
 
 #endif

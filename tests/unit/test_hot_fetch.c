@@ -28,8 +28,8 @@ static struct line connect_line(void)
     struct sockaddr_un a = {.sun_family = AF_UNIX};
 
     assert_non_null(mkdtemp(l.path));
-    strcat(l.path, "/s");
-    strcpy(a.sun_path, l.path);
+    memcpy(l.path + strlen(l.path), "/s", sizeof("/s"));
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", l.path);
     l.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     l.client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(l.listener, (struct sockaddr *)&a, sizeof(a)), 0);

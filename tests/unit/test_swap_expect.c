@@ -22,7 +22,7 @@ static struct swap_listener at(const char *address, int port)
     struct swap_listener l = {.family = strchr(address, ':') ? AF_INET6 : AF_INET,
                               .port = (in_port_t)port};
 
-    strcpy(l.address, address);
+    snprintf(l.address, sizeof(l.address), "%s", address);
     return l;
 }
 
@@ -42,7 +42,7 @@ static const char *missing(struct swap_expect *x, const int want[3], const int h
     if (!swap_expect_missing(x, &l[0], &l[1], &lacks))
         return NULL;
     got = swap_listener_text(&lacks);
-    strcpy(text, got);
+    snprintf(text, sizeof(text), "%s", got);
     free(got);
     return text;
 }
