@@ -45,6 +45,8 @@ struct sup_peer {
     char *home, *log, *dump, *tmp, *secret; /* paths: of its output, crash dump, folders */
     int port_fd;      /* keeps the port of its distribution for it as long as it lives */
     int64_t since_ms; /* wall clock */
+    int64_t began_ms; /* monotonic */
+    int64_t ready_ms; /* so long it took until it was ready; 0: it is not */
     bool served;      /* it has got connections other than previews: it is ended gracefully */
     bool gone;        /* its VM is */
     int status;       /* how that ended (wait(2)) */

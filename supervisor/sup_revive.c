@@ -59,6 +59,7 @@ static void serve(struct sup *s)
 
     s->active = rel_steal(&r->peer);
     s->active->served = true;
+    s->active->ready_ms = rel_mono_ms() - s->active->began_ms;
     r->noted = false;
     sup_log(s, "recover boot: done %s", s->active->contact.node);
     sup_show_active(s);

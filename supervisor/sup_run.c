@@ -26,6 +26,7 @@ enum {
     HEARTBEAT_MS = 2000,
     DRAIN_BEAT_MS = 500,
     QUIET_MS = 60000,
+    HURRY_MIN_MS = 3000,
     STEP_MS = 30000 /* of a share, unless asked for */
 };
 
@@ -149,6 +150,16 @@ void sup_stop_all(struct sup *s)
         sup_peer_kill(s->revival.peer); /* it never served */
 }
 
+/* Nobody serves while the candidate boots: it has no longer for it than twice what the peer that
+ * died took, so the way round by starting that one again is never much slower. */
+static void hurry_candidate(struct sup *s, const struct sup_peer *died)
+{
+    int64_t until_ms = rel_mono_ms() + 2 * died->ready_ms + HURRY_MIN_MS;
+
+    if (s->state == SWAP_BOOTING && until_ms < s->deadline_ms)
+        s->deadline_ms = until_ms;
+}
+
 /* The active peer ended by itself. What it died of a quiet minute ago is forgotten. */
 static void on_crash(struct sup *s, struct sup_peer *peer)
 {
@@ -158,8 +169,10 @@ static void on_crash(struct sup *s, struct sup_peer *peer)
     s->revival.began_ms = rel_mono_ms();
     if (!s->stopping)
         sup_log(s, "%s %s", peer->contact.node, end);
-    if (s->candidate)
+    if (s->candidate) {
         sup_block_old(s);
+        hurry_candidate(s, peer);
+    }
     if (!s->stopping && swap_state_revives(s->state))
         sup_revive_later(s, rel_wall_ms() - peer->since_ms > QUIET_MS);
     sup_peer_close(peer);

@@ -291,6 +291,7 @@ static void judge_candidate(struct sup *s)
         rel_fail(&s->ask.failure, REL_E_INPUT, 0, "%s: %s", s->ask.dir, s->why);
         sup_post(s, SWAP_REFUSED);
     } else if (s->readiness.ready) {
+        s->candidate->ready_ms = rel_mono_ms() - s->candidate->began_ms;
         sup_post(s, SWAP_CANDIDATE_READY);
     }
 }

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# slow
 # The one that serves is killed while a release that listens on nothing comes in: that nobody is left to compare it with
 # proves nothing. It is refused, and what served is started again.
 . "$(dirname "$0")/../support/lib.sh"
@@ -23,7 +24,7 @@ wait_until 30 running
 
 # in the state STATE of an upgrade to RELEASE
 kill_active_while() {
-    relsup upgrade "$2" --boot 8s >"$WORK/out" 2>"$WORK/err" &
+    relsup upgrade "$2" --boot "${3:-8s}" >"$WORK/out" 2>"$WORK/err" &
     OWN_PIDS+=($!)
     upgrade=$!
     wait_until 20 state_is "$1"
@@ -38,7 +39,8 @@ assert_match 'does not listen on' "$(cat "$WORK/err")" "killed while it came in"
 wait_until 30 answers "shop 0.1.0"
 wait_until 10 running
 
-kill_active_while booting "$deaf"
+# it does not have all of its time while nobody serves
+kill_active_while booting "$deaf" 10m
 assert_eq 1 "$got" "exit"
 assert_match 'does not listen on' "$(cat "$WORK/err")" "killed while it booted"
 wait_until 30 answers "shop 0.1.0"
