@@ -6,7 +6,10 @@
 . "$RELPACK_SOURCE/tests/support/users.sh"
 need_users "$@"
 
-tarball=$(build_release shop 0.1.0)
+# the cache of the tests is their user's alone
+tarball=$WORK/shop.tar.gz
+cp "$(build_release shop 0.1.0)" "$tarball"
+chmod 644 "$tarball"
 HOOK=$WORK/hook-ran
 REFUSALS=0
 
