@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/sup_hot.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
@@ -15,7 +18,8 @@ enum {
     HOT_MS = 60000,
     PROVE_MS = 60000,
     SOON_MS = 1,
-    LONG_MS = 100
+    LONG_MS = 100,
+    END_MS = 1000
 };
 
 /* Whether what was changed is good: the probes of a candidate, on the peer that now is one. */
@@ -166,6 +170,15 @@ static struct hot_hint *hints_of(const struct sup_config *c)
     return hints;
 }
 
+/* A VM that is killed closes its connection an instant before it is gone. */
+static bool has_ended(pid_t pid)
+{
+    rel_autoclose int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return fd < 0 ? errno == ESRCH : poll(&p, 1, END_MS) > 0;
+}
+
 int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report, struct rel_err *e)
 {
     hot_autonode struct hot_node *node = NULL;
@@ -194,6 +207,10 @@ int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report, struct
                                 .timeout_ms = HOT_MS};
 
         rc = change(job, node, &plan, report, e);
+    }
+    if (rc < 0 && e->code == REL_E_STUCK && has_ended(job->contact->pid)) {
+        rel_err_clear(e);
+        rel_fail(e, REL_E_ROLLED_BACK, 0, "the application ended while it was changed");
     }
     return rc;
 }

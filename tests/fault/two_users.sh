@@ -7,8 +7,11 @@
 need_users "$@"
 private_tmp
 
-one=$(build_release shop 0.1.0 relpack)
-two=$(build_release shop 0.2.0 relpack)
+# the cache of the tests is their user's alone
+one=$WORK/one.tar.gz two=$WORK/two.tar.gz
+cp "$(build_release shop 0.1.0 relpack)" "$one"
+cp "$(build_release shop 0.2.0 relpack)" "$two"
+chmod 644 "$one" "$two"
 PORT=$(free_port)
 SECRET=hunter2-in-the-settings
 export PORT

@@ -123,6 +123,8 @@ def answers(call, liar):
             say("out", integer(2), "oh\n"),
             say("done", atom("ok"), "true"),
         ]
+    if b"relsup_agent" in call and b"\x77\x05ready" in call:
+        return [rex(tup(atom("yes"), integer(42)))]
     if b"module_info" in call:
         return [rex(undef())]
     if b"soft_purge" in call or b"module_loaded" in call:
