@@ -97,16 +97,19 @@ static void ask_unknown(const struct left *l)
         sup_family_signal(&l->gentle, SIGTERM);
 }
 
-static int end_rest(struct left *l, struct rel_err *e)
+static int kill_all(struct sup_family *f, struct rel_err *e)
 {
-    sup_family_signal(&l->gentle, SIGTERM);
-    if (ends_within(&l->gentle, CHILD_MS))
-        return 0;
-    sup_family_signal(&l->gentle, SIGKILL);
-    if (ends_within(&l->gentle, KILL_MS))
+    sup_family_signal(f, SIGKILL);
+    if (ends_within(f, KILL_MS))
         return 0;
     return rel_fail(e, REL_E_STUCK, 0,
                     "a process that an earlier supervisor left does not end even by SIGKILL");
+}
+
+static int end_rest(struct left *l, struct rel_err *e)
+{
+    sup_family_signal(&l->gentle, SIGTERM);
+    return ends_within(&l->gentle, CHILD_MS) ? 0 : kill_all(&l->gentle, e);
 }
 
 /* A VM that served is asked alone, so that it ends its own children in order. What it leaves is
@@ -124,11 +127,7 @@ static int end(struct left *l, const char *home, uid_t user, int timeout_ms, str
     if (sup_procs_read(&procs, e) < 0)
         return -1;
     find(l, &procs, home, user);
-    sup_family_signal(&l->hard, SIGKILL);
-    if (!ends_within(&l->hard, KILL_MS))
-        return rel_fail(e, REL_E_STUCK, 0,
-                        "a process that an earlier supervisor left does not end even by SIGKILL");
-    return end_rest(l, e);
+    return kill_all(&l->hard, e) < 0 ? -1 : end_rest(l, e);
 }
 
 int sup_leftovers_end(const struct sup_leftovers *of, size_t *n, struct rel_err *e)
