@@ -9,11 +9,7 @@ need_ns "$@"
 . "$(dirname "$0")/../support/hot.sh"
 . "$(dirname "$0")/../support/sweep.sh"
 
-app 0.1.0 hx 0.1.0
-module 0.1.0 hx/hx_code <<'ERL'
--export([version/0]).
-version() -> "0.1.0".
-ERL
+versioned_app
 same 0.1.0 0.2.0
 sed -i 's/0\.1\.0/0.2.0/' "$SOURCES"/0.2.0/hx/{hx_code.erl,vsn}
 one=$(release 0.1.0) two=$(release 0.2.0)

@@ -20,6 +20,15 @@ module() {
     rmdir "$SOURCES/$1/$2"
 }
 
+# An application hx 0.1.0 of which nothing matters but that its version can be asked and be replaced by sed.
+versioned_app() {
+    app 0.1.0 hx 0.1.0
+    module 0.1.0 hx/hx_code <<'ERL'
+-export([version/0]).
+version() -> "0.1.0".
+ERL
+}
+
 app() {
     mkdir -p "$SOURCES/$1/$2"
     echo "$3" >"$SOURCES/$1/$2/vsn"

@@ -6,11 +6,7 @@
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/hot.sh"
 
-app 0.1.0 hx 0.1.0
-module 0.1.0 hx/hx_code <<'ERL'
--export([version/0]).
-version() -> "0.1.0".
-ERL
+versioned_app
 releases=("$(release 0.1.0)")
 for version in 0.2.0 0.3.0 0.4.0 0.5.0 0.6.0; do
     same 0.1.0 $version
