@@ -22,4 +22,8 @@ mapfile -t scripts < <(find scripts templates tests bench .ci -type f -exec \
     awk 'FNR == 1 { if (/^#!.*[\/ ](ba|da)?sh( |$)/) print FILENAME; nextfile }' {} + | sort)
 [ "${#scripts[@]}" -gt 5 ] || fail "only ${#scripts[@]} scripts found"
 check "${scripts[@]}" || fail "shellcheck"
+# Under pipefail a writer that SIGPIPE ends fails a pipe whose reader has found what it looked for.
+if grep -nE '[|] *grep -[a-zA-Z]*q' "${scripts[@]}"; then
+    fail "a pipe into grep -q: redirect its output instead"
+fi
 echo "${#scripts[@]} scripts"

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../support/lib.sh"
 
 [ -f "$RELPACK_BUILD/support/libfault.so" ] || skip "libfault.so is not built"
-if ldd "$RELPACK_BIN/relsup" | grep -q 'lib[at]san'; then
+if ldd "$RELPACK_BIN/relsup" | grep 'lib[at]san' >/dev/null; then
     skip "the sanitizer's runtime must be the first library"
 fi
 PORT=$(free_port)

@@ -9,7 +9,7 @@ PORT=$(free_port)
 export PORT RELSUP_HOME=$WORK/home
 
 in_state() {
-    relsup status --json | grep -q "\"state\":\"$1\""
+    relsup status --json | grep "\"state\":\"$1\"" >/dev/null
 }
 answers() {
     [ "$(http version)" = "shop 0.1.0" ]

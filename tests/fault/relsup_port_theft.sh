@@ -24,7 +24,7 @@ answers() {
 }
 
 settled() {
-    as_owner relsup status --home "$RELSUP_HOME" | grep -q 'state *running'
+    as_owner relsup status --home "$RELSUP_HOME" | grep 'state *running' >/dev/null
 }
 
 cat >"$WORK/thief.py" <<'PYTHON'

@@ -43,7 +43,7 @@ owner_relsup() {
     as_owner env -u XDG_RUNTIME_DIR RELSUP_HOME="$HOME_DIR" relsup "$@"
 }
 serves() {
-    [ "$(http version)" = "shop $1" ] && owner_relsup status | grep -q 'state *running'
+    [ "$(http version)" = "shop $1" ] && owner_relsup status | grep 'state *running' >/dev/null
 }
 run_as_owner relsup relsup run "$one" --home "$HOME_DIR"
 supervisor=$BG_PID
@@ -136,7 +136,7 @@ PYTHON
 order=$!
 own_pid $order
 fetching() {
-    find "$HOME_DIR/run" "$HOME_DIR/releases" -maxdepth 2 -newer "$WORK/server.log" -type f -size +50k | grep -q .
+    find "$HOME_DIR/run" "$HOME_DIR/releases" -maxdepth 2 -newer "$WORK/server.log" -type f -size +50k | grep . >/dev/null
 }
 wait_until 10 fetching
 echo pass-in-the-url >"$OTHER_DIR/secret"

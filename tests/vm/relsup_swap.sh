@@ -80,7 +80,7 @@ answers "shop 0.2.0" || fail "rollback"
 # Two at once: one of them is told to come again.
 relsup restart >"$WORK/restart.log" 2>&1 &
 restart=$!
-wait_until 10 bash -c '! relsup status | grep -q "state *running"'
+wait_until 10 bash -c '! relsup status | grep "state *running" >/dev/null'
 assert_exit 2 relsup upgrade "$one"
 assert_match 'try again' "$(cat "$WORK/err")"
 wait "$restart" || fail "restart"
@@ -115,4 +115,4 @@ assert_exit 0 relsup stop
 gone "$last" || fail "stop returned before the peer was gone"
 wait_until 5 gone "$supervisor"
 assert_exit 2 relsup status
-relsup history | grep -q 'rollback *done' || fail "the history lacks the rollback"
+relsup history | grep 'rollback *done' >/dev/null || fail "the history lacks the rollback"

@@ -16,7 +16,7 @@ answers() {
 }
 
 state_is() {
-    relsup status --json | grep -q "\"state\": *\"$1\""
+    relsup status --json | grep "\"state\": *\"$1\"" >/dev/null
 }
 
 start_bg relsup relsup run "$one" --home "$RELSUP_HOME"
