@@ -5,6 +5,8 @@ target_compile_features(relpack_flags INTERFACE c_std_11)
 target_compile_definitions(relpack_flags INTERFACE _GNU_SOURCE RELPACK_VERSION="${PROJECT_VERSION}")
 target_compile_options(relpack_flags INTERFACE -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes
   -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -fno-common -fstack-protector-strong)
+# A program needs the libraries that it calls: relctl travels in every release.
+target_link_options(relpack_flags INTERFACE -Wl,--as-needed)
 target_include_directories(relpack_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
 if(RELPACK_WERROR)
   target_compile_options(relpack_flags INTERFACE -Werror)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pkg/pkg_appup_file.h"
 
-#include <ctype.h>
-#include <regex.h>
 #include <string.h>
+
+#include "base/rel_regex.h"
 
 static bool are_entries(const struct pkg_term *t)
 {
@@ -33,39 +33,13 @@ int pkg_appup_file_read(struct pkg_arena *a, const char *text, const char *name,
     return 0;
 }
 
-/* A pattern of PCRE as one of POSIX, which is the same for what version patterns consist of.
- * NULL: it may be another one there. */
-static char *posix_pattern(const char *pcre)
+static bool matches(const char *regex, const char *vsn)
 {
-    rel_autobuf struct rel_buf out = {0};
+    struct rel_err none = {0};
+    size_t at[2], len = strlen(vsn);
+    int found = rel_regex_find(regex, vsn, len, at, &none);
 
-    for (const char *c = pcre; *c; c++) {
-        if (!strncmp(c, "(?:", 3)) {
-            rel_buf_adds(&out, "(");
-            c += 2;
-            continue;
-        }
-        if (c[0] == '(' && c[1] == '?')
-            return NULL;
-        if (c[0] == '\\' && isalnum((unsigned char)c[1]))
-            return NULL;
-        rel_buf_add(&out, c, 1);
-    }
-    return rel_buf_take(&out);
-}
-
-static bool matches(const char *pcre, const char *vsn)
-{
-    rel_autofree char *pattern = posix_pattern(pcre);
-    regmatch_t at;
-    regex_t re;
-    bool whole;
-
-    if (!pattern || regcomp(&re, pattern, REG_EXTENDED) != 0)
-        return true;
-    whole = regexec(&re, vsn, 1, &at, 0) == 0 && !at.rm_so && (size_t)at.rm_eo == strlen(vsn);
-    regfree(&re);
-    return whole;
+    return found < 0 || (found && at[0] == 0 && at[1] == len);
 }
 
 const struct pkg_term *pkg_appup_entry(const struct pkg_term *entries, const char *vsn)

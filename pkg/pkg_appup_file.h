@@ -18,8 +18,8 @@ REL_MUST_USE int pkg_appup_file_read(struct pkg_arena *a, const char *text, cons
                                      struct pkg_appup_file *file, struct rel_err *e);
 
 /* The entry for that version, as systools_relup:appup_search_for_version/2 finds it: the version
- * itself, or a pattern (a binary) that matches all of it. A pattern that we cannot read counts as
- * one that matches, because it is its author's. NULL when there is none, and for entries NULL. */
+ * itself, or a pattern (a binary) that matches all of it. A pattern that is none counts as one
+ * that matches: its author meant some version. NULL when there is none, and for entries NULL. */
 const struct pkg_term *pkg_appup_entry(const struct pkg_term *entries, const char *vsn);
 
 /* {vsn, [up | rest], [down | rest]}: the rest are the entries of `file` for other versions, when it

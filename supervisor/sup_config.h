@@ -33,7 +33,7 @@ struct sup_health {
     char *host;     /* http: of the Host header; NULL: localhost */
     bool tls;       /* http: https; the certificate is not looked at */
     int status;     /* http: what is wanted; 0: any from 200 to 299 */
-    char *body;     /* http: an extended regular expression (regex(7)) to be found; or NULL */
+    char *body;     /* http: a regular expression (rel_regex.h) to be found; or NULL */
     char *expr;     /* rpc: must have the value ok or true */
     char **command; /* exec: must exit with 0; NULL-terminated */
     int64_t interval_ms, timeout_ms;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
-#include <regex.h>
 #include <string.h>
 
+#include "base/rel_regex.h"
 #include "supervisor/sup_config_internal.h"
 
-enum { REGEX_MAX = 500, COPIES_MAX = 1000 };
 enum { LIST_MAX = 64, COUNT_MAX = 1000, PORT_MAX = 65535 };
 enum { INTERVAL_MS = 1000, TIMEOUT_MS = 2000, FAILURES = 3, STEP_MS = 300000, CALL_MS = 5000 };
 
@@ -60,55 +59,18 @@ static int read_string(const struct sup_config_reader *r, const json_t *v, void 
     return 0;
 }
 
-/* regcomp(3) copies what is repeated, and calls itself for what is nested; with a back reference
- * regexec(3) may take for ever. A release may bring these settings, so none of it is believed. */
-static bool is_modest(const char *regex)
-{
-    unsigned long copies = 1, most = 1;
-    bool counts = false;
-
-    for (const char *p = regex; *p; p++) {
-        if (*p == '\\' && isdigit((unsigned char)p[1]))
-            return false;
-        if (*p == '\\' && p[1]) {
-            p++;
-        } else if (*p == '{') {
-            counts = true;
-            most = 1;
-        } else if (*p == '}' && counts) {
-            counts = false;
-            copies *= most;
-        } else if (counts && isdigit((unsigned char)*p)) {
-            char *end;
-            unsigned long n = strtoul(p, &end, 10);
-
-            most = n > most ? n : most;
-            p = end - 1;
-        }
-        if (most > COPIES_MAX || copies > COPIES_MAX)
-            return false;
-    }
-    return strlen(regex) <= REGEX_MAX;
-}
-
 static int read_regex(const struct sup_config_reader *r, const json_t *v, void *to,
                       struct rel_err *e)
 {
-    regex_t regex;
-    int rc;
+    struct rel_err why = {0};
+    rel_autofree char *what = NULL;
 
     if (read_string(r, v, to, e) < 0)
         return -1;
-    if (!is_modest(*(char **)to))
-        return sup_config_wrong(r,
-                                "must be a regular expression of at most 500 bytes, without back "
-                                "references and without more than 1000 repetitions",
-                                e);
-    rc = regcomp(&regex, *(char **)to, REG_EXTENDED | REG_NOSUB);
-    if (rc)
-        return sup_config_wrong(r, "must be a regular expression", e);
-    regfree(&regex);
-    return 0;
+    if (!rel_regex_check(*(char **)to, &why))
+        return 0;
+    what = rel_strf("must be a regular expression: %s", why.msg);
+    return sup_config_wrong(r, what, e);
 }
 
 static int read_number(const struct sup_config_reader *r, const json_t *v, int high, int *n,

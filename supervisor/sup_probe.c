@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <regex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "base/rel_clock.h"
+#include "base/rel_regex.h"
 #include "hotload/hot_ready.h"
 #include "supervisor/sup_child.h"
 #include "supervisor/sup_curl.h"
@@ -126,7 +126,6 @@ static void set_options(struct request *r, const struct sup_health *h,
 static int check_answer(const struct request *r, const struct sup_health *h, struct rel_err *e)
 {
     long status = 0;
-    regex_t regex;
     int found;
 
     r->c.curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -134,11 +133,10 @@ static int check_answer(const struct request *r, const struct sup_health *h, str
         return rel_fail(e, REL_E_REMOTE, 0, "GET %s answers %ld", h->path, status);
     if (!h->body)
         return 0;
-    if (regcomp(&regex, h->body, REG_EXTENDED | REG_NOSUB))
-        return rel_fail(e, REL_E_INTERNAL, 0, "'%s' is no regular expression", h->body);
-    found = regexec(&regex, r->body.p ? r->body.p : "", 0, NULL, 0);
-    regfree(&regex);
-    if (found != 0)
+    found = rel_regex_find(h->body, r->body.p ? r->body.p : "", r->body.len, NULL, e);
+    if (found < 0)
+        return -1;
+    if (!found)
         return rel_fail(e, REL_E_REMOTE, 0, "the answer to GET %s does not match '%s'", h->path,
                         h->body);
     return 0;
