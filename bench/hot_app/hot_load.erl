@@ -3,7 +3,7 @@
 %% the answer however long that takes, and keeps the longest wait.
 -module(hot_load).
 
--export([start/3, stop/0]).
+-export([start/3, without_callers/1, stop/0]).
 
 -define(WARM_CALLS, 5000).
 
@@ -32,7 +32,10 @@ calls(N, Servers, Seen) -> calls(N - 1, Servers, call(Servers, Seen)).
 
 call_on(Servers, Seen) ->
     receive
-        {stop, Stopper} -> Stopper ! {stopped, self(), Seen}
+        {stop, Stopper} -> Stopper ! {stopped, self(), Seen};
+        {hold, Holder} ->
+            Holder ! {held, self()},
+            receive go -> call_on(Servers, Seen) end
     after 0 ->
             call_on(Servers, call(Servers, Seen))
     end.
@@ -47,6 +50,15 @@ call(Servers, Seen = #seen{calls = Calls, failed = Failed, longest = Longest}) -
     catch
         exit:_ -> Seen#seen{failed = Failed + 1}
     end.
+
+%% As while everybody is suspended: the callers wait.
+without_callers(Fun) ->
+    {_, _, Callers} = persistent_term:get(?MODULE),
+    [Caller ! {hold, self()} || Caller <- Callers],
+    [receive {held, Caller} -> ok end || Caller <- Callers],
+    Result = Fun(),
+    [Caller ! go || Caller <- Callers],
+    Result.
 
 %% Ends the callers and looks at every server: `lost` servers are gone, `wrong` ones are not of version 2
 %% or have not all of their data, and `forgotten` calls were answered but are in no state.

@@ -1,5 +1,6 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% The same upgrade by others: release_handler with an appup, by sys(3), and as BeamDeploy 0.1.0 does it.
+%% The same upgrade by others: release_handler with an appup, by sys(3), and as BeamDeploy 0.1.0 does it;
+%% and its messages alone.
 -module(hot_ways).
 
 -export([unpacked/1, upgrade/2, mark/1]).
@@ -14,6 +15,10 @@ unpacked(RelFile) ->
 upgrade(Way, Beam) ->
     io:format("{\"pause_us\": ~b}~n", [way(Way, Beam)]).
 
+way(bare, _) ->
+    Servers = servers(),
+    rounds(Servers, [1]), % who gets a system message for the first time grows its heap for it
+    hot_load:without_callers(fun() -> took(fun() -> rounds(Servers, [2, 1, 1]) end) end);
 way(release_handler, _) ->
     {ok, _, _} = release_handler:install_release("2"),
     ok = release_handler:make_permanent("2"),
@@ -38,6 +43,18 @@ way(beam_deploy, Beam) ->
 %% release_handler looks for the processes is counted, too.
 mark(Which) ->
     persistent_term:put({?MODULE, Which}, now_us()).
+
+%%% The floor: in each round so many messages to each server, of which the last is answered to us
+
+rounds(Servers, Counts) ->
+    {Nobody, Mon} = spawn_monitor(fun() -> ok end),
+    receive {'DOWN', Mon, process, Nobody, _} -> ok end,
+    [round(Servers, [{Nobody, none} || _ <- lists:seq(2, Count)]) || Count <- Counts].
+
+round(Servers, Silent) ->
+    Ref = make_ref(),
+    [[Server ! {system, From, {debug, no_debug}} || From <- Silent ++ [{self(), Ref}]] || Server <- Servers],
+    [receive {Ref, ok} -> ok end || _ <- Servers].
 
 %%% By sys(3)
 

@@ -23,7 +23,7 @@ mapfile -t scripts < <(find scripts templates tests bench .ci -type f -exec \
 [ "${#scripts[@]}" -gt 5 ] || fail "only ${#scripts[@]} scripts found"
 check "${scripts[@]}" || fail "shellcheck"
 # Under pipefail a writer that SIGPIPE ends fails a pipe whose reader has found what it looked for.
-if grep -nE '[|] *grep -[a-zA-Z]*q' "${scripts[@]}"; then
+if grep -rnE '[|] *grep -[a-zA-Z]*q' scripts tests bench .ci; then
     fail "a pipe into grep -q: redirect its output instead"
 fi
 echo "${#scripts[@]} scripts"
