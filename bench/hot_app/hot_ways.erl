@@ -3,7 +3,10 @@
 %% and its messages alone.
 -module(hot_ways).
 
--export([unpacked/1, upgrade/2, mark/1]).
+-export([unpacked/1, upgrade/2, mark/1, keep/1]).
+
+%% What relsup sends to a server in one go, of which the last is answered. The third is no code_change.
+-define(ROUNDS, [[suspend, {replace_state, fun ?MODULE:keep/1}], [{debug, no_debug}], [resume]]).
 
 %% The release lies unpacked beside the running one; release_handler is told.
 unpacked(RelFile) ->
@@ -17,8 +20,8 @@ upgrade(Way, Beam) ->
 
 way(bare, _) ->
     Servers = servers(),
-    rounds(Servers, [1]), % who gets a system message for the first time grows its heap for it
-    hot_load:without_callers(fun() -> took(fun() -> rounds(Servers, [2, 1, 1]) end) end);
+    rounds(Servers), % who gets system messages for the first time grows its heap for them
+    hot_load:without_callers(fun() -> took(fun() -> rounds(Servers) end) end);
 way(release_handler, _) ->
     {ok, _, _} = release_handler:install_release("2"),
     ok = release_handler:make_permanent("2"),
@@ -44,17 +47,29 @@ way(beam_deploy, Beam) ->
 mark(Which) ->
     persistent_term:put({?MODULE, Which}, now_us()).
 
-%%% The floor: in each round so many messages to each server, of which the last is answered to us
+%%% The floor
 
-rounds(Servers, Counts) ->
-    {Nobody, Mon} = spawn_monitor(fun() -> ok end),
-    receive {'DOWN', Mon, process, Nobody, _} -> ok end,
-    [round(Servers, [{Nobody, none} || _ <- lists:seq(2, Count)]) || Count <- Counts].
+rounds(Servers) ->
+    {Nobody, _} = End = spawn_monitor(fun() -> ok end),
+    ended(End),
+    ended(spawn_opt(fun() -> [round(Servers, {Nobody, none}, lists:reverse(Round)) || Round <- ?ROUNDS] end,
+                    [monitor, {message_queue_data, off_heap}])).
 
-round(Servers, Silent) ->
+ended({Pid, Mon}) ->
+    receive {'DOWN', Mon, process, Pid, _} -> ok end.
+
+round(Servers, Nobody, [Last | Silent]) ->
     Ref = make_ref(),
-    [[Server ! {system, From, {debug, no_debug}} || From <- Silent ++ [{self(), Ref}]] || Server <- Servers],
-    [receive {Ref, ok} -> ok end || _ <- Servers].
+    [begin
+         [Server ! {system, Nobody, Request} || Request <- Silent],
+         Server ! {system, {self(), Ref}, Last}
+     end || Server <- Servers],
+    [receive {Ref, _} -> ok end || _ <- Servers].
+
+%% In the server: the state stays as it is, and the answer is small.
+keep(State) ->
+    put(?MODULE, {State}),
+    throw(kept).
 
 %%% By sys(3)
 
