@@ -218,15 +218,23 @@ check_answers() {
     : >"$WORK/answers"
 }
 
+temporary_files() {
+    (cd "$RELSUP_HOME" && find . -path './releases/?*/*' -prune -o \( -name '.*.tmp' -o -name '.*.next' -o \
+        -path './releases/.*' -o -name fetched \) -print | tr '\n' ' ')
+}
+
+no_temporary_files() {
+    [ -z "$(temporary_files)" ]
+}
+
 check_files() {
     local one generation left
 
     for one in "$RELSUP_HOME"/releases/*/; do
         relpack verify "$one" >/dev/null 2>&1 || broken half "$one"
     done
-    left=$(cd "$RELSUP_HOME" && find . -path './releases/?*/*' -prune -o \( -name '.*.tmp' -o -name '.*.next' -o \
-        -path './releases/.*' -o -name fetched \) -print | tr '\n' ' ')
-    [ -z "$left" ] || broken leftover "$left"
+    # whoever runs now has one for as long as it replaces a file
+    poll 10 no_temporary_files || broken leftover "$(temporary_files)"
     generation=$(relsup status --json | python3 -c 'import json, sys; print(json.load(sys.stdin).get("generation", ""))')
     left=$(cd "$RELSUP_HOME" && find run secret -regextype posix-extended -regex '.*[^0-9]([0-9]+)(\..*)?' |
         grep -vE "[^0-9]$generation(\..*)?\$" | tr '\n' ' ') || true
