@@ -27,6 +27,7 @@ enum rel_outcome {
     XX(REL_E_USAGE, "usage", REL_USAGE)             /* wrong option or argument */                 \
     XX(REL_E_INPUT, "bad_input", REL_USAGE)         /* a file, archive or project that is wrong */ \
     XX(REL_E_BUSY, "busy", REL_USAGE)               /* somebody else holds what is needed */       \
+    XX(REL_E_IN_USE, "in_use", REL_FAILED)          /* by somebody who is not to be ended */       \
     XX(REL_E_NOT_RUNNING, "not_running", REL_USAGE) /* there is no supervisor to talk to */        \
     XX(REL_E_IO, "io", REL_FAILED)                  /* the system refused */                       \
     XX(REL_E_DISK_FULL, "disk_full", REL_FAILED)                                                   \

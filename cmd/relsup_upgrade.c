@@ -13,6 +13,12 @@
 extern const struct cmd_verb relsup_upgrade, relsup_rollback, relsup_restart, relsup_stop,
     relsup_cutover, relsup_abort;
 
+#define HOT_OPTIONS                                                                              \
+    {"wait", 0, "TIME", "in place: how long who is busy with what changes may take (5s)"},       \
+    {                                                                                            \
+        "old-code", 0, "keep|refuse",                                                            \
+            "in place: who is still busy then finishes in the old code (keep), or it is refused" \
+    }
 #define SWAP_OPTIONS                                                                            \
     {"boot", 'b', "TIME", "how long the new release may take to be ready (60s)"},               \
         {"canary", 'c', "SHARES", "give it 5,25,50 percent of the new connections before all"}, \
@@ -33,6 +39,7 @@ static const struct cmd_option upgrade_options[] = {
     {"allow-older", 0, NULL, "than what served here already, where a key is set"},
     {"node", 0, "NAME", "with --hot: a running node without relsup"},
     {"cookie-file", 0, "FILE", "with --node: its cookie"},
+    HOT_OPTIONS,
     SWAP_OPTIONS,
     RELSUP_HOME_OPTIONS,
     {0},
@@ -42,6 +49,7 @@ static const struct cmd_option rollback_options[] = {
     {"hot", 0, NULL, "change the running code in place"},
     {"auto", 0, NULL, "in place where that harms no process (the default for what was changed so)"},
     {"dry-run", 'n', NULL, "only check, and say what would be done (with --hot or --auto)"},
+    HOT_OPTIONS,
     SWAP_OPTIONS,
     RELSUP_HOME_OPTIONS,
     {0},
@@ -102,6 +110,19 @@ static int put_swap_options(const struct cmd_ctx *ctx, json_t *args, struct rel_
     return put_shares(ctx, args, e);
 }
 
+static int put_hot_options(const struct cmd_ctx *ctx, json_t *args, struct rel_err *e)
+{
+    const char *old = cmd_get(ctx, "old-code");
+
+    if (put_time(ctx, args, "wait", "wait_ms", e) < 0)
+        return -1;
+    if (old && strcmp(old, "keep") != 0 && strcmp(old, "refuse") != 0)
+        return rel_fail(e, REL_E_USAGE, 0, "--old-code: '%s' is neither keep nor refuse", old);
+    if (old)
+        json_object_set_new(args, "old_code", json_string(old));
+    return 0;
+}
+
 /* Text of the release, and of the node that runs it; NULL: there is none. */
 static char *shown_value(const json_t *result, const char *key)
 {
@@ -128,6 +149,18 @@ static char *held_text(const char *release, const json_t *result)
         add_line(&b, line);
     rel_buf_adds(&b, "Then 'relsup cutover', or 'relsup abort'.\n");
     return rel_buf_take(&b);
+}
+
+/* What is still so when it is done. */
+static void add_rest(struct rel_buf *b, const json_t *plan)
+{
+    static const char *const sections[] = {"old_code", "closures"};
+    json_t *line;
+    size_t i;
+
+    for (size_t n = 0; n < sizeof(sections) / sizeof(*sections); n++)
+        json_array_foreach (json_object_get(plan, sections[n]), i, line)
+            add_line(b, line);
 }
 
 /* The sections of a plan, each under its name. */
@@ -162,12 +195,17 @@ static char *checked_text(const char *app, const char *previous, const char *rel
 static char *hot_text(const char *app, const char *previous, const char *release,
                       const json_t *result)
 {
-    return rel_strf("%s %s runs, changed in place from %s: %d modules, %d processes, paused "
-                    "for %.1f ms\n",
-                    app, release, previous,
-                    (int)json_integer_value(json_object_get(result, "modules")),
-                    (int)json_integer_value(json_object_get(result, "processes")),
-                    (double)json_integer_value(json_object_get(result, "pause_us")) / 1000);
+    rel_autobuf struct rel_buf b = {0};
+
+    rel_buf_addf(&b,
+                 "%s %s runs, changed in place from %s: %d modules, %d processes, paused for %.1f "
+                 "ms\n",
+                 app, release, previous,
+                 (int)json_integer_value(json_object_get(result, "modules")),
+                 (int)json_integer_value(json_object_get(result, "processes")),
+                 (double)json_integer_value(json_object_get(result, "pause_us")) / 1000);
+    add_rest(&b, json_object_get(result, "plan"));
+    return rel_buf_take(&b);
 }
 
 char *relsup_cut_text(const json_t *o)
@@ -254,7 +292,7 @@ static int upgrade(struct cmd_ctx *ctx, struct rel_err *e)
         json_object_set_new(args, "allow_older", json_true());
     if (!args)
         return rel_fail(e, REL_E_INPUT, 0, "the path of the tarball is no UTF-8");
-    return change(ctx, SUP_CMD_UPGRADE, args, e);
+    return put_hot_options(ctx, args, e) < 0 ? -1 : change(ctx, SUP_CMD_UPGRADE, args, e);
 }
 
 static int rollback(struct cmd_ctx *ctx, struct rel_err *e)
@@ -266,7 +304,7 @@ static int rollback(struct cmd_ctx *ctx, struct rel_err *e)
         return -1;
     args = json_pack("{s:s*, s:s*, s:b}", "version", ctx->pos_n ? ctx->pos[0] : NULL, "mode", mode,
                      "dry_run", cmd_has(ctx, "dry-run"));
-    return change(ctx, SUP_CMD_ROLLBACK, args, e);
+    return put_hot_options(ctx, args, e) < 0 ? -1 : change(ctx, SUP_CMD_ROLLBACK, args, e);
 }
 
 static int restart(struct cmd_ctx *ctx, struct rel_err *e)

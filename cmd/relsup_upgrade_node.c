@@ -150,8 +150,10 @@ static int change(struct cmd_ctx *ctx, struct target *t, const char *release, st
     int64_t suspend_ms = 0;
     int rc;
 
-    if (cmd_get_ms(ctx, "suspend", 0, &suspend_ms, e) < 0)
+    if (cmd_get_ms(ctx, "suspend", 0, &suspend_ms, e) < 0 ||
+        cmd_get_ms(ctx, "wait", -1, &job.wait_ms, e) < 0)
         return -1;
+    job.refuse_old = !strcmp(cmd_get(ctx, "old-code") ? cmd_get(ctx, "old-code") : "", "refuse");
     job.suspend_ms = (int)suspend_ms;
     if (pkg_release_read(t->contact.root, &old, e) < 0)
         return rel_wrap(e, "node %s", t->contact.node);

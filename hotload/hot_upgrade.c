@@ -90,10 +90,12 @@ static void put_args(ei_x_buff *x, struct hot_node *node, const struct hot_plan 
         hot_put_text(x, plan->harm);
     }
     hot_put_nil(x);
-    hot_put_tuple(x, 3);
+    hot_put_tuple(x, 5);
     hot_put_int(x, plan->suspend_ms);
-    hot_put_int(x, plan->timeout_ms);
+    hot_put_int(x, plan->timeout_ms + plan->wait_ms);
     hot_put_int(x, plan->prove ? plan->prove_ms : 0);
+    hot_put_int(x, plan->wait_ms);
+    hot_put_atom(x, plan->refuse_old ? "refuse" : "keep");
     hot_put_nil(x);
 }
 
@@ -134,7 +136,7 @@ static const struct {
 } outcomes[] = {
     {"ok", REL_E_NONE},     {"changed", REL_E_NONE},  {"refused", REL_E_INPUT},
     {"busy", REL_E_BUSY},   {"failed", REL_E_REMOTE}, {"rolled_back", REL_E_ROLLED_BACK},
-    {"stuck", REL_E_STUCK},
+    {"stuck", REL_E_STUCK}, {"in_use", REL_E_IN_USE},
 };
 
 const struct hot_section *hot_report_section(const struct hot_report *report, const char *name)
@@ -239,7 +241,8 @@ static int call(struct hot_node *node, const struct hot_plan *plan, struct hot_c
     hot_autoterm struct hot_term result = {0};
 
     c->mod = hot_beam_relsup_hot.module;
-    c->until_ms = rel_mono_ms() + plan->timeout_ms + UNDO_STEPS * plan->suspend_ms + SLACK_MS;
+    c->until_ms =
+        rel_mono_ms() + plan->timeout_ms + plan->wait_ms + UNDO_STEPS * plan->suspend_ms + SLACK_MS;
     if (hot_node_call(node, c, &result, e) < 0)
         return rel_wrap(e, "hot upgrade");
     return read_result(&result, report, waits, e);

@@ -53,6 +53,8 @@ struct hot_plan {
     const char *new_consolidated;
     int suspend_ms;      /* every process must be suspended within it, and have changed within it */
     int timeout_ms;      /* of the change; the way back has its own, a few times suspend_ms */
+    int wait_ms;         /* who is busy with what changes has so long to finish ... */
+    bool refuse_old;     /* ... or the upgrade is refused; else it finishes in the old code */
     hot_prove_fn *prove; /* NULL: it is good when it is done */
     void *prove_ctx;
     int prove_ms; /* it must have said so within it */
@@ -83,6 +85,7 @@ void hot_report_fini(struct hot_report *report);
 
 /* 0: the new code runs, every process is resumed, the applications tell the new versions.
  * -1 REL_E_INPUT: refused before anything was touched, with the reason.
+ * -1 REL_E_IN_USE: the same, and it may be done when those who are named are no longer busy.
  * -1 REL_E_BUSY: another hot upgrade of this node is under way.
  * -1 REL_E_REMOTE, REL_E_UNREACHABLE: it failed before anything was touched.
  * -1 REL_E_ROLLED_BACK: it failed midway; old code and old states are back, all are resumed.

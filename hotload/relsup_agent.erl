@@ -148,21 +148,22 @@ adopt(User) when is_pid(User) ->
     Left = [P || P <- processes(), P =/= Self,
                  process_info(P, group_leader) =:= {group_leader, Self}],
     [group_leader(User, P) || P <- Left],
-    case pass_on(User, 0) of
+    case pass_on(User, 0, erlang:monotonic_time(millisecond) + ?LINGER_MS) of
         0 when Left =:= [] -> ok;
         _ -> adopt(User)
     end;
 adopt(undefined) ->
     ok.
 
-pass_on(User, N) ->
+%% Who was left behind is still traced, until we end, and may send all the time.
+pass_on(User, N, Until) ->
     receive
         {io_request, _, _, _} = Request ->
             User ! Request,
-            pass_on(User, N + 1);
+            pass_on(User, N + 1, Until);
         _ ->
-            pass_on(User, N)
-    after ?LINGER_MS -> N
+            pass_on(User, N, Until)
+    after max(0, Until - erlang:monotonic_time(millisecond)) -> N
     end.
 
 %% ------------------------------------------------------------------ standard error

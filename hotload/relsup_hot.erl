@@ -10,7 +10,7 @@
 
 -define(WARM_UP_MS, 1000).
 
--import(relsup_hot_text, [refuse/2, fail/2, gather/1, names/1]).
+-import(relsup_hot_text, [refuse/2, in_use/2, fail/2, gather/1, names/1]).
 -import(relsup_hot_keeper, [note/2]).
 -import(relsup_hot_sys, [now_ms/0, now_us/0]).
 
@@ -21,16 +21,18 @@
 %% Hints  [{Name or module of `$initial_call`, callback module}]
 %% Down   false, or the way back: true, or booted, to the release that the VM was started with
 %% Harm   [Text]: what else speaks for a swap
-%% Times  {SuspendMs, TimeoutMs, VerdictMs}; VerdictMs 0: it is good when it is done
+%% Times  {SuspendMs, TimeoutMs, VerdictMs, WaitMs, OldCode}; VerdictMs 0: it is good when it is done;
+%%        WaitMs: who is busy with what changes has so long to finish; OldCode: keep | refuse, who has not
 %% All paths and versions are binaries, <<>> where there is none.
 %% Returns a result (relsup_hot_keeper).
 run(Client, Mode, {Mods, Apps, {OldConfig, NewConfig, OldCons, NewCons}, Hints, Down, Harm,
-                   {SuspendMs, TimeoutMs, VerdictMs}}) ->
+                   {SuspendMs, TimeoutMs, VerdictMs, WaitMs, OldCode}}) ->
     Plan = #{modules => Mods, apps => Apps, old_sys_config => OldConfig,
              new_sys_config => NewConfig, old_consolidated => OldCons,
              new_consolidated => NewCons, hints => maps:from_list(Hints), down => Down =/= false,
              booted => Down =:= booted, harm => Harm,
-             suspend_ms => SuspendMs, timeout_ms => TimeoutMs, verdict_ms => VerdictMs},
+             suspend_ms => SuspendMs, timeout_ms => TimeoutMs, verdict_ms => VerdictMs,
+             wait_ms => WaitMs, old_code => OldCode},
     relsup_hot_keeper:run(Client, Plan, fun() -> work(Mode, Plan) end).
 
 verdict(Verdict) ->
@@ -39,7 +41,8 @@ verdict(Verdict) ->
 step(Name) ->
     relsup_hot_step:at(Name).
 
-work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms}) ->
+work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms, wait_ms := WaitMs}) ->
+    WaitUntil = now_ms() + WaitMs,
     gather([fun() -> relsup_hot_app:check(Apps) end]),
     Meta = relsup_hot_app:read(Plan),
     Code = relsup_hot_code:read(Mods),
@@ -47,8 +50,8 @@ work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms}) ->
     Instrs = [I || {modules, Is} <- maps:get(stages, Script), I <- Is],
     Scope = scope(Plan, Code, Instrs, Script),
     Brutal = [M || #{m := M, pre := brutal_purge} <- Instrs],
-    relsup_hot_code:check_old(Mode, [M || {M, _} <- maps:get(olds, Code)] -- Brutal),
-    Found = relsup_hot_find:find(Scope, Ms),
+    relsup_hot_code:check_old(Mode, [M || {M, _} <- maps:get(olds, Code)] -- Brutal, WaitUntil),
+    Found = found(relsup_hot_find:find(Scope, Ms), Scope, Plan, WaitUntil),
     takes_out(Script) orelse check_going(Found),
     Prepared = [{Is, relsup_hot_code:prepare(to_load(Is, Code))}
                 || {modules, Is} <- maps:get(stages, Script)],
@@ -61,8 +64,21 @@ work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms}) ->
             relsup_hot_code:purge(Brutal),
             apply_plan(Plan#{meta => Meta, code => Code, scope => Scope, found => Found,
                              vsns => relsup_hot_change:vsns(Instrs, Code), ms => Ms,
-                             sections => Sections}, Script, Prepared)
+                             sections => Sections, wait_until => WaitUntil}, Script, Prepared)
     end.
+
+%% With `kept`, [{Pid, Module}]: who stays inside of a module that is touched, and so in its old code.
+found(Found = #{inside := []}, _, _, _) ->
+    Found#{kept => []};
+found(#{inside := Inside}, Scope, #{suspend_ms := Ms, old_code := OldCode}, Until) ->
+    Kept = relsup_hot_wait:leave(Inside, fun(P) -> relsup_hot_find:inside_of(P, Scope) end, Until),
+    Found = relsup_hot_find:find(Scope, Ms),
+    Mine = [X || X = {P, _} <- Kept, lists:keymember(P, 1, maps:get(inside, Found))],
+    OldCode =:= keep orelse
+        gather([fun() -> in_use("~ts does not leave module ~ts, which changes: try again later, with a longer "
+                                "--wait, or use --swap", [relsup_hot_wait:describe(P, M), M])
+                end || {P, M} <- Mine]),
+    Found#{kept => Mine}.
 
 to_load(Instrs, #{load := Load}) ->
     [maps:get(M, Load) || #{m := M} <- Instrs, is_map_key(M, Load)].
@@ -96,12 +112,13 @@ takes_out(#{before := Before, stages := Stages}) ->
 
 %%% From here on things are touched
 
-apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known}, ms := Ms}, Script, Prepared) ->
+apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known, kept := Kept}, ms := Ms}, Script, Prepared) ->
     note(undo, relsup_hot_code:prepare(maps:values(maps:get(back, Code)))),
     [note(Key, maps:get(Key, Code)) || Key <- [olds, added]],
     [note(Key, maps:get(Key, Plan)) || Key <- [scope, vsns]],
     Sups = relsup_hot_sup:look(Procs, now_ms() + Ms),
-    relsup_hot_pause:warm_up(Procs, now_ms() + min(Ms, ?WARM_UP_MS)),
+    warm_up(Procs, Plan),
+    note(kept, Kept),
     note(began, now_us()),
     step(began),
     Env = application_controller:prep_config_change(),
@@ -115,6 +132,16 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known}, ms
     step(started),
     relsup_hot_app:config_change(Env),
     commit(S, verdict_of(S)).
+
+%% Everybody else would wait for whoever is busy, too, if that were found out in the pause.
+warm_up(Procs, #{ms := Ms, wait_ms := WaitMs, wait_until := Until}) ->
+    case relsup_hot_pause:warm_up(Procs, max(Until, now_ms() + min(Ms, ?WARM_UP_MS))) of
+        Busy when Busy =/= [], WaitMs > 0 ->
+            gather([fun() -> in_use("~ts is busy, and cannot change its code meanwhile: try again later, with a "
+                                    "longer --wait, or use --swap", [relsup_hot_wait:describe(P, M)])
+                    end || {P, _, [M | _]} <- Procs, lists:member(P, Busy)]);
+        _ -> ok
+    end.
 
 %% How applications are started: an appup may say another type than the release.
 types(#{stages := Stages}, #{apps := Apps}) ->

@@ -3,13 +3,15 @@
 %% version from being purged.
 -module(relsup_hot_code).
 
--export([read/1, prepare/1, load/1, check_old/2, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
+-export([read/1, prepare/1, load/1, check_old/3, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
 -export([undo/2, delete/1, purge_after/2, remember_closures/1, move_paths/1, add_paths/1, del_paths/1, set_path/1]).
 
--import(relsup_hot_text, [refuse/2, fail/2, names/1, mods/1, text/2, gather/1]).
+-import(relsup_hot_text, [refuse/2, in_use/2, fail/2, names/1, mods/1, text/2, gather/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
 
 -define(COLLECT_MS, 5000).
+-define(AGAIN_MS, 50).
+-define(END_MS, 1000).
 
 %% What is read of the modules that differ:
 %% load, back  #{Module => {Module, File, Binary}} for the way in and for the way back
@@ -109,19 +111,33 @@ load(Prepared) ->
 
 %% The slot of old code must be free, for the way in and for the way back. Purging is done ahead of
 %% the pause: it asks every process, 15 ms a module with 10,000 of them.
-check_old(Mode, Ms) ->
+check_old(Mode, Ms, Until) ->
     Old = [M || M <- Ms, erlang:check_old_code(M)],
     Kept = [M || M <- Old, holders(M) =/= []],
     Kept =:= [] orelse collect_garbage(),
     gather([fun() -> refuse_held(M) end || M <- Kept]),
-    Used = [M || M <- Old, case Mode of
-                               check -> relsup_hot_find:users([M]) =/= [];
-                               apply -> not code:soft_purge(M)
-                           end],
-    gather([fun() ->
-                    refuse("~ts still runs the code of ~ts from before the last upgrade: use --swap",
-                           [names(relsup_hot_find:users([M])), M])
-            end || M <- Used]).
+    gather([fun() -> refuse_used(Mode, M) end || M <- still_used(Mode, Old, Until)]).
+
+%% Who finishes something in that code leaves it by then.
+still_used(Mode, Ms, Until) ->
+    Used = [M || M <- Ms, case Mode of
+                              check -> relsup_hot_find:users([M]) =/= [];
+                              apply -> not code:soft_purge(M)
+                          end],
+    case {Used, left(Until)} of
+        {[], _} -> [];
+        {_, 0} -> Used;
+        _ -> timer:sleep(?AGAIN_MS), still_used(Mode, Used, Until)
+    end.
+
+refuse_used(Mode, M) ->
+    case relsup_hot_find:users([M]) of
+        [] -> Mode =:= check orelse code:soft_purge(M);
+        Pids ->
+            in_use("~ts still runs the code of ~ts from before the last upgrade, whose place is needed: try again "
+                   "when it is done, or use --swap",
+                   [relsup_hot_text:listed([relsup_hot_wait:describe(P, M) || P <- Pids]), M])
+    end.
 
 %% Of modules whose appup says that who runs their old code is to be ended.
 purge(Ms) ->
@@ -248,15 +264,30 @@ callees(Bin) ->
 
 %% Of a module whose code of before may be gone from memory; `Undo` is prepared, `Olds` says what
 %% there was.
-undo(#{undo := Undo, olds := Olds, added := Added}, Until) ->
+undo(K = #{undo := Undo, olds := Olds, added := Added}, Until) ->
     case [M || {M, Md5} <- Olds, not is_loaded(M, Md5)] of
         [] -> delete(Added);
         _ ->
             case unpurged([M || {M, _} <- Olds], Until) of
                 [] -> put_back(Undo, Added);
-                Ms -> text("the old code of ~ts cannot come back, ~ts still runs it",
-                           [mods(Ms), names(relsup_hot_find:users(Ms))])
+                Ms -> undo_used(Ms, relsup_hot_wait:still_in_old(maps:get(kept, K, [])), K)
             end
+    end.
+
+%% Only one instance of the old code can be there beside the new code, and who was kept in it had the time
+%% to leave. Returns {ended, Text} where somebody had to be ended.
+undo_used(Ms, Kept, #{undo := Undo, added := Added}) ->
+    Pids = lists:usort([P || {P, M} <- Kept, lists:member(M, Ms)]),
+    Ended = text("~ts was still in the old code, and was ended", [names(Pids)]),
+    [exit(P, kill) || P <- Pids],
+    case unpurged(Ms, now_ms() + ?END_MS) of
+        [] ->
+            case put_back(Undo, Added) of
+                ok when Pids =/= [] -> {ended, Ended};
+                Result -> Result
+            end;
+        Still -> text("the old code of ~ts cannot come back, ~ts still runs it",
+                      [mods(Still), names(relsup_hot_find:users(Still))])
     end.
 
 is_loaded(M, Md5) ->

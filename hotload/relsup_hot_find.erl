@@ -11,13 +11,14 @@
 %% it starts no child meanwhile.
 -module(relsup_hot_find).
 
--export([find/2, born/3, kind/1, users/1, ancestors/1, still_runs/3, is_sup/1]).
+-export([find/2, inside_of/2, born/3, kind/1, users/1, ancestors/1, still_runs/3, is_sup/1]).
 
 -import(relsup_hot_text, [refuse/2, names/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
 
-%% #{procs, frozen, going, known}: who is to be suspended; supervisors that are left alone; who has
-%% callbacks that go; and everybody who was looked at.
+%% #{procs, frozen, going, known, inside}: who is to be suspended; supervisors that are left alone; who has
+%% callbacks that go; everybody who was looked at; and [{Pid, Module}] of who is in the middle of a module
+%% that is touched, and is not suspended.
 find(Scope = #{updated := Updated, going := Goes}, Ms) ->
     Pids = processes() -- [self(), get(keeper)],
     Seen = look(Pids, Scope),
@@ -30,11 +31,13 @@ find(Scope = #{updated := Updated, going := Goes}, Ms) ->
     Mine = maps:from_keys([P || {P, _, _} <- Found], true),
     Going = [{P, M} || {going, P, M} <- Seen]
         ++ [{P, M} || {P, _, Ms1} <- Told ++ handlers(Managers, Goes), M <- Ms1, is_map_key(M, Goes)],
-    stay_out([{P, M} || {inside, P, M} <- Seen, not is_map_key(P, Mine),
-                        not lists:keymember(P, 1, Going)],
-             Scope, now_ms() + min(Ms, 1000)),
     #{procs => starters(Seen, Found, Mine) ++ Procs, frozen => [P || {P, _, _} <- Frozen], going => Going,
-      known => maps:from_keys(Pids, true)}.
+      known => maps:from_keys(Pids, true),
+      inside => [{P, M} || {inside, P, M} <- Seen, not is_map_key(P, Mine), not lists:keymember(P, 1, Going)]}.
+
+%% [{P, Module}] as above.
+inside_of(P, Scope) ->
+    [{P, M} || {inside, _, M} <- look_at(P, Scope)].
 
 %% Who was started since `Known` was.
 born(Scope = #{updated := Updated}, Known, Ms) ->
@@ -179,21 +182,6 @@ deep_inside(P, Touched) ->
 
 frame(M) ->
     unicode:characters_to_binary(io_lib:format("(~tw:", [M])).
-
-%% Most processes that run a changed module without being suspended only pass through it. One that
-%% is still there after a second lives in it: its code could be neither changed nor put back.
-stay_out([], _, _) ->
-    ok;
-stay_out(Inside, Scope, Until) ->
-    case {[{P, M} || {P, _} <- Inside, {inside, _, M} <- look_at(P, Scope)], left(Until)} of
-        {[], _} -> ok;
-        {Still, 0} ->
-            {_, M} = hd(Still),
-            refuse("~ts runs in module ~ts and is no process that can change its code "
-                   "(gen_server, gen_statem, gen_event, supervisor, sys): use --swap",
-                   [names([P || {P, _} <- Still]), M]);
-        {Still, _} -> timer:sleep(25), stay_out(Still, Scope, Until)
-    end.
 
 %% [{Manager, [Module]}]
 managers(Seen, Ms) ->

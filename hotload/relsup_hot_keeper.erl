@@ -17,7 +17,7 @@
 -define(STANDBY, 'relsup.hot.standby').
 
 %% A result is {Outcome, ModuleN, ProcessN, PauseUs, Text, Sections}; Outcome is
-%%   ok | changed (waits for the verdict) | refused | busy | failed (nothing was touched) |
+%%   ok | changed (waits for the verdict) | refused | in_use | busy | failed (nothing was touched) |
 %%   rolled_back | stuck
 %% Sections: [{Key, [Line]}], what the plan says to people.
 run(Client, Plan, Work) ->
@@ -104,7 +104,7 @@ worker(Keeper, Standby, Work) ->
     put(standby, Standby),
     exit(try {done, Work()}
          catch
-             throw:{refused, Why} -> {refused, Why};
+             throw:{How, Why} when How =:= refused; How =:= in_use -> {How, Why};
              throw:{failed, Text} -> {failed, Text};
              C:R:S -> {failed, text("~0tp: ~0tp at ~0tp", [C, R, lists:sublist(S, 2)])}
          end).
@@ -149,10 +149,10 @@ drain(Text, K = #{mon := Mon}) ->
 
 over({done, Result}, _) ->
     done(Result);
-over({refused, [Why | _]}, K = #{began := _}) ->
+over({How, [Why | _]}, K = #{began := _}) when How =:= refused; How =:= in_use ->
     over({failed, Why}, K);
-over({refused, Why}, _) ->
-    done({refused, 0, 0, 0, refused_text(Why), [{forbidden, Why}]});
+over({How, Why}, _) when How =:= refused; How =:= in_use ->
+    done({How, 0, 0, 0, refused_text(Why), [{forbidden, Why}]});
 over(_, K = #{committed := Result}) ->
     ?SYS:send([{P, resume} || {P, _, _} <- maps:get(procs, K)], ?SYS:nobody()),
     relsup_hot_pause:forget(maps:get(procs, K)),
@@ -198,8 +198,8 @@ undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs}) ->
     _ = ?SYS:wait(Resumed, fun(_) -> true end, now_ms() + Ms),
     Stopped = bounded(fun() -> undo_stopped(K) end, "what was stopped", Ms),
     Awake andalso spawn(fun() -> relsup_hot_app:config_change(Env) end),
-    case [Text || Text <- [Started, Code, Meta, States, Stopped], Text =/= ok] of
-        [] -> {rolled_back, []};
+    case [Text || Text <- [Started, Code, Meta, States, Stopped], is_binary(Text)] of
+        [] -> {rolled_back, [["; ", Text] || {ended, Text} <- [Code]]};
         Left -> {stuck, [["; ", Text] || Text <- Left]}
     end.
 

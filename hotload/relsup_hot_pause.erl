@@ -13,17 +13,19 @@
 
 %% Whoever gets a system message for the first time grows its heap for it, which costs several times
 %% what the message does. So everybody gets one while nobody is held yet; some at a time, because
-%% others want to run, too.
+%% others want to run, too. Returns who did not get to it by then: it is busy.
 warm_up(Procs, Until) ->
-    warm_some([P || P = {_, Kind, _} <- Procs, Kind =:= gen_server orelse Kind =:= gen_statem], Until).
+    warm_some([P || P = {_, Kind, _} <- Procs, Kind =:= gen_server orelse Kind =:= gen_statem], [], Until).
 
-warm_some([], _) ->
-    ok;
-warm_some(Procs, Until) ->
+warm_some([], Busy, _) ->
+    Busy;
+warm_some(Procs, Busy, Until) ->
     {Some, Rest} = lists:split(min(?SOME, length(Procs)), Procs),
-    _ = ?SYS:ask_each(Some, fun(_) -> [{replace_state, fun ?SYS:warm/1}] end, fun(_) -> true end, Until),
-    left(Until) =:= 0 orelse warm_some(Rest, Until),
-    ok.
+    {_, Missing} = ?SYS:ask_each(Some, fun(_) -> [{replace_state, fun ?SYS:warm/1}] end, fun(_) -> true end, Until),
+    case left(Until) of
+        0 -> Missing ++ Busy;
+        _ -> warm_some(Rest, Missing ++ Busy, Until)
+    end.
 
 %% Each process keeps its state in its own dictionary.
 suspend(Procs, Until) ->

@@ -16,6 +16,7 @@ sections(Plan, Code, Script, Meta, Found) ->
               [{applications, applications(Plan)},
                {modules, modules(Plan, Code, Script)},
                {processes, processes(Found)},
+               {kept, kept(Found)},
                {supervisors, supervisors(Found)},
                {configuration, configuration(Meta)},
                {steps, [step(Stage) || Stage <- [{apply, MFA} || MFA <- maps:get(before, Script)]
@@ -24,14 +25,15 @@ sections(Plan, Code, Script, Meta, Found) ->
                {harm, harm(Plan, Script, Found)}]].
 
 %% What only became known on the way.
-done(S) ->
+done(S = #{found := #{kept := Kept}}) ->
+    Still = relsup_hot_wait:still_in_old(Kept),
     Lines = [Line || #{pid := P, added := Added, removed := Removed, changed := Changed}
                          <- maps:get(children, S, []),
                      Line <- [text("~ts: new child ~0tp", [name(P), Id]) || Id <- Added]
                          ++ [text("~ts: child ~0tp ended", [name(P), Id]) || Id <- Removed]
                          ++ [text("~ts: another specification of child ~0tp, from its next start on",
                                   [name(P), Id]) || Id <- Changed]],
-    [{children, Lines} || Lines =/= []].
+    [{children, Lines} || Lines =/= []] ++ [{old_code, kept(#{kept => Still})} || Still =/= []].
 
 applications(#{apps := Apps}) ->
     [case {Old, New} of
@@ -85,6 +87,11 @@ supervisors(#{procs := Procs, frozen := Frozen}) ->
         ++ [text("~ts keeps its children: its init/1 makes a named table and cannot run twice", [name(P)])
             || P <- Frozen].
 
+kept(#{kept := Kept}) ->
+    [text("~ts stays in the old code of ~ts until it leaves it; an undo would have to end it",
+          [relsup_hot_wait:describe(P, M), M]) || {P, M} <- lists:sublist(Kept, ?MANY)]
+        ++ [text("and ~b more do", [length(Kept) - ?MANY]) || length(Kept) > ?MANY].
+
 configuration(Meta) ->
     [text("~ts: ~ts ~ts", [App, lists:join(", ", [io_lib:format("~0tp", [K]) || K <- Keys]),
                            case Listens of
@@ -127,8 +134,10 @@ is_default(App) ->
         _ -> false
     end.
 
-harm(Plan = #{harm := Others}, #{stages := Stages}, #{frozen := Frozen}) ->
-    Others ++ [text("~ts changed, and children that its start/2 lists are not compared", [M])
+harm(Plan = #{harm := Others}, #{stages := Stages}, #{frozen := Frozen, kept := Kept}) ->
+    Others ++ [text("~ts would not leave the old code of ~ts by itself", [relsup_hot_wait:describe(P, M), M])
+               || {P, M} <- Kept, relsup_hot_wait:lives_in(P, M)]
+        ++ [text("~ts changed, and children that its start/2 lists are not compared", [M])
      || M <- changed_starts(Plan)]
         ++ [text("the children of ~ts cannot be compared", [name(P)]) || P <- Frozen]
         ++ [text("its appup restarts application ~ts", [App]) || {stop_app, App} <- Stages]

@@ -2,12 +2,17 @@
 %% Words: how processes and modules are named to people, and the two ways to give up.
 -module(relsup_hot_text).
 
--export([text/2, refuse/2, fail/2, gather/1, why/1, who/2, name/1, names/1, mods/1, listed/1]).
+-export([text/2, refuse/2, in_use/2, fail/2, gather/1, why/1, who/2, short/1, name/1, names/1, mods/1, listed/1]).
 
 -spec refuse(io:format(), [term()]) -> no_return().
 %% Nothing was touched yet.
 refuse(Fmt, Args) ->
     throw({refused, [text(Fmt, Args)]}).
+
+-spec in_use(io:format(), [term()]) -> no_return().
+%% Nor here: it could be done at another time, when nobody is busy.
+in_use(Fmt, Args) ->
+    throw({in_use, [text(Fmt, Args)]}).
 
 -spec fail(io:format(), [term()]) -> no_return().
 %% The keeper puts everything back.
@@ -16,9 +21,13 @@ fail(Fmt, Args) ->
 
 %% Runs all of the checks, so that a person sees every reason at once.
 gather(Checks) ->
-    case lists:append([try Check(), [] catch throw:{refused, Why} -> Why end || Check <- Checks]) of
+    Found = lists:append([try Check(), [] catch throw:{How, Why} when How =:= refused; How =:= in_use ->
+                                                    [{How, Why}]
+                          end || Check <- Checks]),
+    case lists:usort(lists:append([Why || {_, Why} <- Found])) of
         [] -> ok;
-        Reasons -> throw({refused, lists:usort(Reasons)})
+        Reasons ->
+            throw({case lists:keymember(refused, 1, Found) of true -> refused; false -> in_use end, Reasons})
     end.
 
 %% One line that fits the error of the caller.
@@ -52,6 +61,13 @@ listed(Names) when length(Names) =< 4 ->
     lists:join(", ", Names);
 listed(Names) ->
     text("~ts and ~b more", [lists:join(", ", lists:sublist(Names, 4)), length(Names) - 4]).
+
+%% Without what it is.
+short(P) ->
+    case process_info(P, registered_name) of
+        {_, Name} -> text("process ~ts", [Name]);
+        _ -> text("process ~w", [P])
+    end.
 
 name(P) ->
     case process_info(P, [registered_name, dictionary, current_function]) of

@@ -68,20 +68,22 @@ static void tell_way_out(struct sup *s)
 static void on_change(uv_work_t *work)
 {
     struct sup *s = work->data;
-    struct sup_hot_job job = {.contact = &s->job_contact,
-                              .diff = &s->job_diff,
-                              .config = &s->config,
-                              .home = s->store.home,
-                              .check = s->ask.dry_run,
-                              .automatic = s->ask.automatic,
-                              .down = s->ask.down,
-                              .booted = s->ask.booted,
-                              .ended = &s->change_ended,
-                              .suspend_ms = (int)s->ask.suspend_ms,
-                              .prove_ms =
-                                  (int)(s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms),
-                              .seal = seal,
-                              .seal_ctx = s};
+    struct sup_hot_job job = {
+        .contact = &s->job_contact,
+        .diff = &s->job_diff,
+        .config = &s->config,
+        .home = s->store.home,
+        .check = s->ask.dry_run,
+        .automatic = s->ask.automatic,
+        .down = s->ask.down,
+        .booted = s->ask.booted,
+        .ended = &s->change_ended,
+        .suspend_ms = (int)s->ask.suspend_ms,
+        .wait_ms = s->ask.wait_ms,
+        .refuse_old = s->ask.old_code ? s->ask.old_code == SUP_OLD_REFUSE : s->config.refuse_old,
+        .prove_ms = (int)(s->ask.boot_ms > 0 ? s->ask.boot_ms : s->config.boot_ms),
+        .seal = seal,
+        .seal_ctx = s};
 
     rel_err_clear(&s->job_err);
     if (sup_hot_run(&job, &s->ask.report, &s->job_err) < 0 && (!s->sealed || unseal(s) == 0))
@@ -140,7 +142,8 @@ static void end_change(struct sup *s)
 {
     rel_autofree char *detail = NULL;
 
-    if (s->job_err.code == REL_E_INPUT && s->ask.automatic && !s->ask.ended) {
+    if ((s->job_err.code == REL_E_INPUT || s->job_err.code == REL_E_IN_USE) && s->ask.automatic &&
+        !s->ask.ended) {
         go_by_swap(s);
         return;
     }

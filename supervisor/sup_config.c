@@ -138,6 +138,16 @@ static int read_public_key(struct sup_config_reader *r, const json_t *v, struct 
     return pkg_key_read_public(r->c->key, &key, e) < 0 ? rel_wrap(e, "%s: key", r->file) : 0;
 }
 
+static int read_old_code(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
+{
+    const char *what = json_string_value(v);
+
+    if (!what || (strcmp(what, "keep") != 0 && strcmp(what, "refuse") != 0))
+        return sup_config_wrong(r, "must be \"keep\" or \"refuse\"", e);
+    r->c->refuse_old = !strcmp(what, "refuse");
+    return 0;
+}
+
 static int read_callbacks(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
     const char *process;
@@ -189,6 +199,7 @@ static const struct {
     {"before_cutover", sup_config_before_cutover},
     {"after_cutover", sup_config_after_cutover},
     {"hot_callbacks", read_callbacks},
+    {"old_code", read_old_code},
 };
 
 /* What opens a home to others, or says as whom its programs run, is for its operator alone. */

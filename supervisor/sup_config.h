@@ -82,6 +82,7 @@ struct sup_config {
     struct sup_boot_step *before_boot;
     size_t before_boot_n;
     struct sup_call before_cutover, after_cutover;
+    bool refuse_old; /* a hot upgrade does not keep processes in the old code; default: it does */
     struct sup_callback *callbacks;
     size_t callback_n;
 };

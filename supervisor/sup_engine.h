@@ -29,6 +29,9 @@
 
 enum { SUP_EVENTS = 16, SUP_SHARES = 16, SUP_SIGNALS = 3 };
 
+/* Processes that stay inside of a changed module. */
+enum sup_old_code { SUP_OLD_AS_CONFIGURED, SUP_OLD_KEEP, SUP_OLD_REFUSE };
+
 /* What was asked for last. */
 struct sup_ask {
     const char *what;    /* "boot", "upgrade", "rollback", "restart" */
@@ -47,6 +50,8 @@ struct sup_ask {
     char *app;
     int64_t boot_ms, soak_ms, drain_ms, step_ms, began_ms; /* -1: as configured */
     int64_t suspend_ms;                                    /* hot; 0: as usual */
+    int64_t wait_ms;                                       /* hot; -1: as usual */
+    enum sup_old_code old_code;                            /* hot */
     int64_t hold_ms;                                       /* -1: without limit */
     bool ended;                                            /* its job was told to end */
     unsigned shares[SUP_SHARES];                           /* of 10,000; before all of them */

@@ -15,6 +15,8 @@
 enum {
     CONNECT_MS = 5000,
     SUSPEND_MS = 5000,
+    WAIT_MS = 5000,
+    WAIT_MAX_MS = 3600000,
     HOT_MS = 60000,
     PROVE_MS = 60000,
     SOON_MS = 1,
@@ -137,6 +139,7 @@ static int change(const struct sup_hot_job *job, struct hot_node *node, struct h
 {
     struct trial trial = {0};
     struct seal sealed = {.job = job};
+    int64_t began_ms = rel_mono_ms();
     int rc;
 
     if (job->check || job->automatic) {
@@ -146,6 +149,9 @@ static int change(const struct sup_hot_job *job, struct hot_node *node, struct h
             return rel_fail(e, REL_E_INPUT, 0, "%s", harm_of(report));
         if (job->check)
             return 0;
+        /* those that will leave have been waited for */
+        plan->wait_ms -= (int)(rel_mono_ms() - began_ms);
+        plan->wait_ms = plan->wait_ms > SOON_MS ? plan->wait_ms : SOON_MS;
     }
     if (check_ended(job->ended, e) < 0)
         return -1;
@@ -179,6 +185,13 @@ static bool has_ended(pid_t pid)
     return fd < 0 ? errno == ESRCH : poll(&p, 1, END_MS) > 0;
 }
 
+static int wait_of(const struct sup_hot_job *job)
+{
+    if (job->wait_ms < 0)
+        return WAIT_MS;
+    return (int)(job->wait_ms < WAIT_MAX_MS ? job->wait_ms : WAIT_MAX_MS);
+}
+
 int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report, struct rel_err *e)
 {
     hot_autonode struct hot_node *node = NULL;
@@ -204,6 +217,8 @@ int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report, struct
                                 .old_consolidated = d->old_consolidated,
                                 .new_consolidated = d->new_consolidated,
                                 .suspend_ms = job->suspend_ms > 0 ? job->suspend_ms : SUSPEND_MS,
+                                .wait_ms = wait_of(job),
+                                .refuse_old = job->refuse_old,
                                 .timeout_ms = HOT_MS};
 
         rc = change(job, node, &plan, report, e);

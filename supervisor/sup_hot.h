@@ -23,6 +23,8 @@ struct sup_hot_job {
     bool down, booted;                         /* of hot_plan */
     const atomic_bool *ended;                  /* once it is set, what is not committed is undone */
     int suspend_ms;                            /* of hot_plan; 0: 5 s */
+    int64_t wait_ms;                           /* of hot_plan; -1: 5 s */
+    bool refuse_old;                           /* of hot_plan */
     int prove_ms;                              /* of hot_plan; 0: 60 s */
     int (*seal)(void *ctx, struct rel_err *e); /* of hot_plan; NULL: there is nothing */
     void *seal_ctx;
@@ -30,7 +32,7 @@ struct sup_hot_job {
 
 /* Errors and *report as of hot_upgrade_run, REL_E_ROLLED_BACK also where the node ended meanwhile:
  * then nothing of either release runs there. With `automatic` REL_E_INPUT also says that it could
- * be done, but not without harm; nothing was touched then. */
+ * be done, but not without harm; nothing was touched then, nor with REL_E_IN_USE. */
 REL_MUST_USE int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report,
                              struct rel_err *e);
 

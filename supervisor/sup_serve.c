@@ -149,12 +149,17 @@ static int take_shares(const json_t *list, struct sup_ask *ask, struct rel_err *
 static int take_swap_args(const json_t *args, struct sup_ask *ask, struct rel_err *e)
 {
     const char *until = json_string_value(json_object_get(args, "until"));
+    const char *old = json_string_value(json_object_get(args, "old_code"));
 
     ask->boot_ms = time_of(args, "boot_ms", 0);
     ask->soak_ms = time_of(args, "soak_ms", -1);
     ask->drain_ms = time_of(args, "drain_ms", -1);
     ask->step_ms = time_of(args, "step_ms", -1);
     ask->suspend_ms = time_of(args, "suspend_ms", 0);
+    ask->wait_ms = time_of(args, "wait_ms", -1);
+    ask->old_code = !old                     ? SUP_OLD_AS_CONFIGURED
+                    : !strcmp(old, "refuse") ? SUP_OLD_REFUSE
+                                             : SUP_OLD_KEEP;
     ask->allow_older = json_is_true(json_object_get(args, "allow_older"));
     ask->hold = json_is_true(json_object_get(args, "hold"));
     ask->hold_ms = time_of(args, "hold_ms", -1);

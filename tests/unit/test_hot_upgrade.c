@@ -212,16 +212,21 @@ static void hung_code_change(void **state)
     expect(p, ALL_RUN, "[]");
 }
 
-static void refuses(struct place *p, struct plan *plan, const char *reason)
+static void refuses_as(struct place *p, struct plan *plan, enum rel_code code, const char *reason)
 {
     autoreport struct hot_report report = {0};
     struct rel_err e = {0};
 
     assert_int_equal(hot_upgrade_run(p->node, &plan->plan, &report, &e), -1);
-    if (e.code != REL_E_INPUT)
+    if (e.code != code)
         fail_msg("%s: %s", rel_code_name(e.code), e.msg);
     expect_in(&e, reason);
     expect(p, VERSIONS, OLD);
+}
+
+static void refuses(struct place *p, struct plan *plan, const char *reason)
+{
+    refuses_as(p, plan, REL_E_INPUT, reason);
 }
 
 static void refusals(void **state)
@@ -233,7 +238,10 @@ static void refusals(void **state)
     read_plan(p, 2, &plan);
 
     expect(p, "register(plain, spawn(hx_lib, loop, []))", "true");
-    refuses(p, &plan, "process plain runs in module hx_lib");
+    plan.plan.refuse_old = true;
+    refuses_as(p, &plan, REL_E_IN_USE,
+               "process plain (plain process, in hx_lib:loop/0) does not "
+               "leave module hx_lib");
     expect(p, "exit(whereis(plain), kill)", "true");
 
     plan.app.old_vsn = "0.9";
@@ -266,7 +274,9 @@ static void old_code_in_use(void **state)
     /* Somebody stays in the code of before: loading the same file makes the loop's code old. */
     expect(p, "register(plain, spawn(hx_lib, loop, []))", "true");
     expect(p, "code:load_file(hx_lib)", "{module,hx_lib}");
-    refuses(p, &plan, "process plain still runs the code of hx_lib");
+    refuses_as(p, &plan, REL_E_IN_USE,
+               "process plain (plain process, in hx_lib:loop/0) still runs "
+               "the code of hx_lib");
     expect(p, "is_pid(whereis(plain))", "true");
 }
 

@@ -101,8 +101,8 @@ assert_match 'in place +0.1.0 > 0.2.0 > 0.1.0' "$(relsup status)"
 
 # a task without an end lives in code that changes
 do_there 'Task.Supervisor.start_child(Orchard.Errands, Orchard.Errand, :long, []) |> elem(1) |> Process.register(:long)'
-assert_exit 2 hot "$two"
-assert_match 'process long runs in module Elixir.Orchard.Errand and is no process that can change its code' "$(cat "$WORK/err")"
+assert_exit 1 hot "$two" --old-code refuse --wait 200ms
+assert_match 'process long .plain process of Elixir.Orchard.Errand:long/0, in Elixir.Orchard.Errand:long/0. does not leave' "$(cat "$WORK/err")"
 answers_as 1
 do_there 'send(:long, :stop)'
 

@@ -105,8 +105,17 @@ fails() { # VERSION:WHAT:EXITS
 is_in_the_way() { # MODULE RELEASE
     echo "  a process loops in $1"
     look "park($1)"
-    changes 2 hot "$2"
-    look "unpark()"
+    changes 1 hot "$2" --old-code refuse --wait 200ms
+    describe after before
+    [ "$back" = 0 ] || { look "unpark()" && return; }
+    changes 0 hot "$2" --wait 200ms
+    describe kept fresh
+    # an appup may say that whoever is there is ended
+    changes "0|1" relsup rollback --hot --wait 200ms
+    if [ "$(ask 'hot_look:unpark()')" = ok ]; then
+        describe kept_up fresh
+        changes 0 relsup rollback --hot
+    fi
     describe after before
 }
 

@@ -327,8 +327,8 @@ park(M) ->
 
 unpark() ->
     Mon = monitor(process, parked),
-    parked ! stop,
-    receive {'DOWN', Mon, _, _, _} -> ok end.
+    catch parked ! stop,
+    receive {'DOWN', Mon, _, _, noproc} -> gone; {'DOWN', Mon, _, _, _} -> ok end.
 
 hold(M) ->
     register(holder, spawn(?MODULE, keep, [M:closure(1)])),
