@@ -4,25 +4,25 @@
 # until the exec there is no other process, so keep forks out of what runs before the case.
 set -e
 
-SELF=$0
-while [ -h "$SELF" ]; do
-  LINK=$(readlink "$SELF")
-  case $LINK in
-    /*) SELF=$LINK ;;
-    *) SELF=${SELF%/*}/$LINK ;;
+relpack_self=$0
+while [ -h "$relpack_self" ]; do
+  relpack_link=$(readlink "$relpack_self")
+  case $relpack_link in
+    /*) relpack_self=$relpack_link ;;
+    *) relpack_self=${relpack_self%/*}/$relpack_link ;;
   esac
 done
-case $SELF in
+case $relpack_self in
   */*) ;;
-  *) SELF=$(command -v "$SELF") ;;
+  *) relpack_self=$(command -v "$relpack_self") ;;
 esac
 
 # The real folder: 'current' may point elsewhere a moment later.
-STARTED_IN=$PWD
-CDPATH='' cd -P "${SELF%/*}/.." 2>/dev/null
+relpack_started_in=$PWD
+CDPATH='' cd -P "${relpack_self%/*}/.." 2>/dev/null
 RELEASE_ROOT=$PWD
-cd "$STARTED_IN" 2>/dev/null || :
-RELEASE_NAME=${RELEASE_NAME:-${SELF##*/}}
+cd "$relpack_started_in" 2>/dev/null || :
+RELEASE_NAME=${RELEASE_NAME:-${relpack_self##*/}}
 if [ -z "$RELEASE_VSN" ]; then
   read -r _ RELEASE_VSN _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$RELEASE_VSN" ]
 fi
@@ -45,7 +45,7 @@ RELEASE_BOOT_SCRIPT=${RELEASE_BOOT_SCRIPT:-start}
 RELEASE_BOOT_SCRIPT_CLEAN=${RELEASE_BOOT_SCRIPT_CLEAN:-start_clean}
 export RELEASE_MODE RELEASE_TMP RELEASE_VM_ARGS RELEASE_REMOTE_VM_ARGS RELEASE_SYS_CONFIG
 export RELEASE_BOOT_SCRIPT RELEASE_BOOT_SCRIPT_CLEAN
-RELCTL=$RELEASE_ROOT/bin/relctl
+relpack_ctl=$RELEASE_ROOT/bin/relctl
 
 usage () {
   echo "Usage: $RELEASE_PROG COMMAND [ARGS]
@@ -73,30 +73,30 @@ The known commands are:
 # with a command that fails. (dash forgets in a sourced file that it stands before a '||'.) It has our standard input: the
 # list of hooks is read from another descriptor.
 source_script () {
-  SCRIPT=$1
+  relpack_script=$1
   shift
   set +e
   # shellcheck source=/dev/null
-  . "$RELEASE_ROOT/$SCRIPT"
-  SCRIPT_STATUS=$?
+  . "$RELEASE_ROOT/$relpack_script"
+  relpack_script_status=$?
   set -e
-  return $SCRIPT_STATUS
+  return $relpack_script_status
 }
 
 # Each line of the hooks is: when, what, argument.
 run_hooks () {
   [ -f "$REL_VSN_DIR/hooks" ] || return 0
-  HOOK=$1
-  while read -r WHEN WHAT ARG <&3; do
-    [ "$WHEN" = "$HOOK" ] || continue
-    RAN_HOOK=yes
-    case $WHAT in
-      custom) source_script "$ARG" || : ;;
-      pid) "$RELCTL" pid --root "$RELEASE_ROOT" >"$ARG" ;;
-      wait_for_vm_start) "$RELCTL" await --root "$RELEASE_ROOT" ;;
+  relpack_hook=$1
+  while read -r relpack_when relpack_what relpack_arg <&3; do
+    [ "$relpack_when" = "$relpack_hook" ] || continue
+    relpack_ran_hook=yes
+    case $relpack_what in
+      custom) source_script "$relpack_arg" || : ;;
+      pid) "$relpack_ctl" pid --root "$RELEASE_ROOT" >"$relpack_arg" ;;
+      wait_for_vm_start) "$relpack_ctl" await --root "$RELEASE_ROOT" ;;
       wait_for_process)
-        "$RELCTL" rpc --root "$RELEASE_ROOT" "F = fun F(0) -> exit(timeout);
-          F(N) -> case whereis($ARG) of undefined -> timer:sleep(100), F(N - 1); _ -> ok end end, F(300)."
+        "$relpack_ctl" rpc --root "$RELEASE_ROOT" "F = fun F(0) -> exit(timeout);
+          F(N) -> case whereis($relpack_arg) of undefined -> timer:sleep(100), F(N - 1); _ -> ok end end, F(300)."
         ;;
     esac
   done 3<"$REL_VSN_DIR/hooks"
@@ -104,8 +104,8 @@ run_hooks () {
 
 has_hook () {
   [ -f "$REL_VSN_DIR/hooks" ] || return 1
-  while read -r WHEN WHAT ARG <&3; do
-    [ "$WHEN" != "$1" ] || return 0
+  while read -r relpack_when relpack_what relpack_arg <&3; do
+    [ "$relpack_when" != "$1" ] || return 0
   done 3<"$REL_VSN_DIR/hooks"
   return 1
 }
@@ -116,24 +116,24 @@ run_post_start () {
   [ -z "$RELSUP_GENERATION" ] || return 0 # a candidate may never serve
   has_hook post_start || return 0
   ( (
-    "$RELCTL" await --root "$RELEASE_ROOT" >/dev/null && run_hooks post_start
+    "$relpack_ctl" await --root "$RELEASE_ROOT" >/dev/null && run_hooks post_start
   ) & )
 }
 
 stop_with_hooks () {
   run_hooks pre_stop
-  STATUS=0
-  "$RELCTL" stop --root "$RELEASE_ROOT" "$@" || STATUS=$?
+  relpack_status=0
+  "$relpack_ctl" stop --root "$RELEASE_ROOT" "$@" || relpack_status=$?
   run_hooks post_stop
-  exit $STATUS
+  exit $relpack_status
 }
 
 # A command of the release's own, or none.
 run_command () {
   [ -f "$REL_VSN_DIR/hooks" ] || return 0
-  while read -r WHEN WHAT ARG <&3; do
-    [ "$WHEN,$WHAT" = "command,$RELEASE_COMMAND" ] || continue
-    source_script "$ARG" "$@" || exit $?
+  while read -r relpack_when relpack_what relpack_arg <&3; do
+    [ "$relpack_when,$relpack_what" = "command,$RELEASE_COMMAND" ] || continue
+    source_script "$relpack_arg" "$@" || exit $?
     exit
   done 3<"$REL_VSN_DIR/hooks"
 }
@@ -146,15 +146,15 @@ enter_working_dir () {
 }
 
 has_elixir () {
-  for ELIXIR_DIR in "$RELEASE_ROOT"/lib/elixir-*; do
-    [ -d "$ELIXIR_DIR" ] && return
+  for relpack_elixir_dir in "$RELEASE_ROOT"/lib/elixir-*; do
+    [ -d "$relpack_elixir_dir" ] && return
   done
   return 1
 }
 
 # As the iex script of that Elixir has it.
 iex_user () {
-  case ${ELIXIR_DIR##*/elixir-} in
+  case ${relpack_elixir_dir##*/elixir-} in
     1.[0-9].* | 1.1[0-4].*) echo Elixir.IEx.CLI ;;
     *) echo elixir ;;
   esac
@@ -162,8 +162,8 @@ iex_user () {
 
 # Replaces this shell by the VM, with the same process id.
 exec_vm () {
-  read -r ERTS_VSN _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$ERTS_VSN" ]
-  BINDIR=$RELEASE_ROOT/erts-$ERTS_VSN/bin
+  read -r relpack_erts_vsn _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$relpack_erts_vsn" ]
+  BINDIR=$RELEASE_ROOT/erts-$relpack_erts_vsn/bin
   # What OpenSSL loads by name, where its libraries travel along.
   if [ -z "$OPENSSL_MODULES" ] && [ -d "${BINDIR%/bin}/lib/ossl-modules" ]; then
     OPENSSL_MODULES=${BINDIR%/bin}/lib/ossl-modules
@@ -182,11 +182,11 @@ exec_vm () {
 # Cookie, port, contact and private copies of the files; a peer of relsup has got all but the last.
 prepare () {
   if [ -n "$RELSUP_GENERATION" ] || [ "$1" = eval ]; then
-    PREPARED=$("$RELCTL" prepare --root "$RELEASE_ROOT" --pid $$) || exit $?
+    relpack_prepared=$("$relpack_ctl" prepare --root "$RELEASE_ROOT" --pid $$) || exit $?
   else
-    PREPARED=$("$RELCTL" prepare --root "$RELEASE_ROOT" --pid $$ --node) || exit $?
+    relpack_prepared=$("$relpack_ctl" prepare --root "$RELEASE_ROOT" --pid $$ --node) || exit $?
   fi
-  eval "$PREPARED"
+  eval "$relpack_prepared"
   export RELEASE_VM_ARGS RELEASE_SYS_CONFIG RELEASE_NODE
   # Where all is read-only, the application finds a place for its own temporary files, too.
   if [ -z "$TMPDIR" ] && [ ! -w /tmp ]; then
@@ -201,15 +201,15 @@ exec_node () {
   [ -n "$RELEASE_NODE" ] || exec_vm "$@"
   case $RELEASE_DISTRIBUTION,$RELEASE_NODE in
     none,*) exec_vm "$@" ;;
-    name,* | *@*.*) NAME_FLAG=-name ;;
-    *) NAME_FLAG=-sname ;;
+    name,* | *@*.*) relpack_name_flag=-name ;;
+    *) relpack_name_flag=-sname ;;
   esac
   if [ -n "$RELSUP_GENERATION" ]; then
-    exec_vm "$NAME_FLAG" "$RELEASE_NODE" "$@"
+    exec_vm "$relpack_name_flag" "$RELEASE_NODE" "$@"
   fi
   XDG_CONFIG_HOME=$RELEASE_TMP/secret
   export XDG_CONFIG_HOME
-  set -- "$NAME_FLAG" "$RELEASE_NODE" -setcookie -home x "$@"
+  set -- "$relpack_name_flag" "$RELEASE_NODE" -setcookie -home x "$@"
   if [ -n "$RELEASE_DIST_PORT" ]; then
     set -- -start_epmd false -erl_epmd_port "$RELEASE_DIST_PORT" \
       -kernel inet_dist_use_interface '{127,0,0,1}' "$@"
@@ -219,7 +219,7 @@ exec_node () {
 
 # start_vm shell|plain
 start_vm () {
-  KIND=$1
+  relpack_kind=$1
   enter_working_dir
   run_hooks pre_start
   prepare start
@@ -229,12 +229,12 @@ start_vm () {
     if [ -t 1 ] && [ -t 2 ] && [ -z "$NO_COLOR" ]; then
       set -- "$@" -elixir ansi_enabled true
     fi
-    if [ "$KIND" = shell ]; then
+    if [ "$relpack_kind" = shell ]; then
       set -- "$@" -user "$(iex_user)" -extra --no-halt +iex
     else
       set -- "$@" -s elixir start_cli -extra --no-halt
     fi
-  elif [ "$KIND" = shell ]; then
+  elif [ "$relpack_kind" = shell ]; then
     set --
   else
     set -- -noshell -noinput +Bd
@@ -250,30 +250,30 @@ start_vm () {
 # run_erl gives what it is told to 'sh -c', in our environment: that is where the paths are.
 start_daemon () {
   if [ "$RELCTL_DAEMON" = yes ]; then
-    unset RELCTL_DAEMON
+    unset RELCTL_DAEMON RELCTL_SELF
     start_vm "$1"
   fi
   enter_working_dir
-  read -r ERTS_VSN _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$ERTS_VSN" ]
-  RUN_ERL=$RELEASE_ROOT/erts-$ERTS_VSN/bin/run_erl
-  [ -x "$RUN_ERL" ] || RUN_ERL=run_erl
-  "$RELCTL" prepare --root "$RELEASE_ROOT" --folders || exit $?
-  if "$RELCTL" ping --root "$RELEASE_ROOT" >/dev/null 2>&1; then
+  read -r relpack_erts_vsn _ <"$RELEASE_ROOT/releases/start_erl.data" || [ -n "$relpack_erts_vsn" ]
+  relpack_run_erl=$RELEASE_ROOT/erts-$relpack_erts_vsn/bin/run_erl
+  [ -x "$relpack_run_erl" ] || relpack_run_erl=run_erl
+  "$relpack_ctl" prepare --root "$RELEASE_ROOT" --folders || exit $?
+  if "$relpack_ctl" ping --root "$RELEASE_ROOT" >/dev/null 2>&1; then
     echo "$RELEASE_PROG: $RELEASE_NAME runs already" >&2
     exit 2
   fi
-  RELCTL_DAEMON=yes RELCTL_SELF=$RELEASE_ROOT/bin/${SELF##*/} \
-    "$RUN_ERL" -daemon "$RELEASE_TMP/pipe/" "$RELEASE_TMP/log/" \
+  RELCTL_DAEMON=yes RELCTL_SELF=$RELEASE_ROOT/bin/${relpack_self##*/} \
+    "$relpack_run_erl" -daemon "$RELEASE_TMP/pipe/" "$RELEASE_TMP/log/" \
     "exec \"\$RELCTL_SELF\" $RELEASE_COMMAND"
-  "$RELCTL" await --root "$RELEASE_ROOT" || {
-    STATUS=$?
+  "$relpack_ctl" await --root "$RELEASE_ROOT" || {
+    relpack_status=$?
     echo "$RELEASE_PROG: see $RELEASE_TMP/log" >&2
-    exit $STATUS
+    exit $relpack_status
   }
 }
 
 # The expression is the VM's last argument; what is behind it is for the expression.
-ERLANG_EVAL='
+relpack_erlang_eval='
   io:setopts(standard_io, [{encoding, unicode}]),
   [Expr | _] = init:get_plain_arguments(),
   Fail = fun(Format, Args) ->
@@ -303,13 +303,13 @@ eval_in_new_vm () {
   prepare eval
   ERL_CRASH_DUMP_SECONDS=${ERL_CRASH_DUMP_SECONDS:-0}
   export ERL_CRASH_DUMP_SECONDS
-  EXPR=$1
+  relpack_expr=$1
   shift
   [ "$1" = -- ] || [ $# -eq 0 ] || set -- -- "$@"
   if has_elixir; then
-    set -- -noshell -s elixir start_cli -extra --eval "$EXPR" "$@"
+    set -- -noshell -s elixir start_cli -extra --eval "$relpack_expr" "$@"
   else
-    set -- -noshell -noinput +Bd -eval "$ERLANG_EVAL" -extra "$EXPR" "$@"
+    set -- -noshell -noinput +Bd -eval "$relpack_erlang_eval" -extra "$relpack_expr" "$@"
   fi
   [ -z "$RELEASE_VM_ARGS" ] || set -- -args_file "$RELEASE_VM_ARGS" "$@"
   # shellcheck disable=SC2086
@@ -324,18 +324,18 @@ case $RELEASE_COMMAND in
     if has_hook pre_stop || has_hook post_stop; then
       stop_with_hooks "$@"
     fi
-    exec "$RELCTL" stop --root "$RELEASE_ROOT" "$@"
+    exec "$relpack_ctl" stop --root "$RELEASE_ROOT" "$@"
     ;;
   status)
-    RAN_HOOK=no
+    relpack_ran_hook=no
     run_hooks status
-    [ $RAN_HOOK = yes ] || exec "$RELCTL" ping --root "$RELEASE_ROOT" "$@"
+    [ $relpack_ran_hook = yes ] || exec "$relpack_ctl" ping --root "$RELEASE_ROOT" "$@"
     ;;
   rpc | restart | pid | ping | remote)
-    exec "$RELCTL" "$RELEASE_COMMAND" --root "$RELEASE_ROOT" "$@"
+    exec "$relpack_ctl" "$RELEASE_COMMAND" --root "$RELEASE_ROOT" "$@"
     ;;
   remote_console)
-    exec "$RELCTL" remote --root "$RELEASE_ROOT" "$@"
+    exec "$relpack_ctl" remote --root "$RELEASE_ROOT" "$@"
     ;;
   start | foreground)
     start_vm plain

@@ -48,3 +48,27 @@ if grep -ls oatmeal /proc/[0-9]*/cmdline; then
     fail "the cookie is on a command line"
 fi
 assert_exit 0 "$WORK/ours/bin/notes" stop
+
+# The launcher's own variables have names that nobody else uses (OTP's and those it documents aside): one that is in the
+# environment already would reach the application with the launcher's value.
+taken=$({
+    sed '/^ *#/d' "$WORK/ours/bin/notes" "$WORK/ours"/erts-*/bin/erl | grep -oE '(^|[ ;(])[A-Za-z_]+=' | tr -d ' ;(='
+    grep -ohE 'read -r .*<' "$WORK/ours/bin/notes" | grep -oE '[A-Za-z_]+'
+} | grep -vE '^(relpack_.*|RELEASE_.*|RELCTL_.*|BINDIR|ROOTDIR|EMU|PROGNAME|CDPATH|TMPDIR|XDG_CONFIG_HOME|OPENSSL_MODULES|REL_VSN_DIR|ERL_.*|_|read|r|F)$' | sort -u) || true
+assert_eq "" "$taken" "names of the launcher's variables"
+names=(SELF LINK KIND STATUS HOOK WHEN WHAT ARG EXPR SCRIPT PREPARED ERTS_VSN)
+ask=$(printf '"%s",' "${names[@]}")
+ask="IO.inspect(Enum.reject([${ask%,}], &System.get_env(&1) == \"mine\"), label: \"taken\")"
+unset RELEASE_NODE
+assert_exit 0 env "${names[@]/%/=mine}" "$WORK/ours/bin/notes" eval "$ask"
+assert_eq 'taken: []' "$(cat "$WORK/out")" "eval"
+start_bg notes env "${names[@]/%/=mine}" "$WORK/ours/bin/notes" start
+wait_until 30 "$WORK/ours/bin/notes" rpc 'true = List.keymember?(Application.started_applications(), :notes, 0)'
+assert_exit 0 "$WORK/ours/bin/notes" rpc "$ask"
+assert_eq 'taken: []' "$(cat "$WORK/out")" "start"
+assert_exit 0 "$WORK/ours/bin/notes" stop
+wait_until 20 gone "$BG_PID"
+assert_exit 0 env "${names[@]/%/=mine}" "$WORK/ours/bin/notes" daemon
+assert_exit 0 "$WORK/ours/bin/notes" rpc "$ask; IO.inspect(for {\"RELCTL\" <> _ = name, _} <- System.get_env(), do: name)"
+assert_eq 'taken: [] []' "$(paste -sd ' ' "$WORK/out")" "daemon"
+assert_exit 0 "$WORK/ours/bin/notes" stop
