@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <string.h>
 
 #include "base/rel_io.h"
@@ -113,11 +114,68 @@ int relctl_make_vm_args(struct relctl_boot *b, struct rel_err *e)
     return 0;
 }
 
+/* Behind the token that begins at `p`: a string, a quoted atom, a character, a comment, or one byte
+ * (erl_scan(3)). */
+static const char *behind_token(const char *p)
+{
+    const char quote = *p;
+
+    if (*p == '%')
+        return p + strcspn(p, "\n");
+    if (*p == '$' && p[1] == '\\' && p[2])
+        return p + 3;
+    if (*p == '$' && p[1])
+        return p + 2;
+    if (*p != '"' && *p != '\'')
+        return p + 1;
+    for (p++; *p && *p != quote; p++)
+        p += *p == '\\' && p[1];
+    return *p ? p + 1 : p;
+}
+
+/* A string of the outermost list names a further file (config(4)), looked for in the folder of
+ * sys.config and then in the working directory. */
+static void add_include(const char *token, size_t len, const char *dir, struct rel_buf *out)
+{
+    rel_autofree char *name = rel_xstrndup(token + 1, len - 2);
+    rel_autofree char *path = rel_strf("%s/%s", dir, name);
+    rel_autofree char *with_suffix = rel_strf("%s.config", path);
+
+    if (*name == '/' || strpbrk(path, "\\\"") ||
+        (!rel_is_file(AT_FDCWD, path) && !rel_is_file(AT_FDCWD, with_suffix)))
+        rel_buf_add(out, token, len);
+    else
+        rel_buf_addf(out, "\"%s\"", path);
+}
+
+/* What lies in another folder than its original still names the same files. */
+static char *keep_includes(const char *text, const char *dir)
+{
+    rel_autobuf struct rel_buf out = {0};
+    int depth = 0;
+
+    rel_buf_adds(&out, "");
+    for (const char *p = text, *next; *p; p = next) {
+        size_t len;
+
+        next = behind_token(p);
+        len = (size_t)(next - p);
+        depth += len == 1 && strchr("[{(", *p);
+        depth -= len == 1 && strchr("]})", *p);
+        if (*p == '"' && depth == 1 && len > 2 && next[-1] == '"')
+            add_include(p, len, dir, &out);
+        else
+            rel_buf_add(&out, p, len);
+    }
+    return rel_buf_take(&out);
+}
+
 /* Copies of earlier boots, whose process is gone: <name>-<pid>.vm.args and so on. They may hold
  * secrets, and nobody else removes them. */
 static void remove_stale(const struct relctl_boot *b)
 {
     rel_autoclosedir DIR *d = opendir(b->tmp_dir);
+    struct rel_err ignored = {0};
     size_t len = strlen(b->name);
 
     for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d)) {
@@ -127,16 +185,21 @@ static void remove_stale(const struct relctl_boot *b)
         if (strncmp(f->d_name, b->name, len) != 0 || f->d_name[len] != '-')
             continue;
         owner.pid = (pid_t)strtol(f->d_name + len + 1, &end, 10);
-        if (owner.pid > 0 && (!strcmp(end, ".vm.args") || !strcmp(end, ".runtime.config")) &&
-            !hot_contact_alive(&owner))
+        if (owner.pid <= 0 || hot_contact_alive(&owner))
+            continue;
+        if (!strcmp(end, ".vm.args"))
             unlinkat(dirfd(d), f->d_name, 0);
+        if (!strcmp(end, ".runtime"))
+            (void)!rel_remove_tree(dirfd(d), f->d_name, &ignored);
     }
 }
 
+/* OTP reads the files that it names only where it is called sys.config
+ * (application_controller:conf_param_to_conf/1). */
 int relctl_make_sys_config(struct relctl_boot *b, struct rel_err *e)
 {
     rel_autofree char *path = rel_strf("%s.config", b->sys_config);
-    rel_autofree char *text = NULL, *copy = NULL, *copy_path = NULL;
+    rel_autofree char *text = NULL, *copy = NULL, *dir = NULL, *folder = NULL, *to = NULL;
     bool made;
     size_t len;
 
@@ -145,11 +208,14 @@ int relctl_make_sys_config(struct relctl_boot *b, struct rel_err *e)
         return -1;
     if (!made && !memmem(text, len, "RUNTIME_CONFIG=true", strlen("RUNTIME_CONFIG=true")))
         return 0;
-    copy = rel_strf("%s/%s-%d.runtime", b->tmp_dir, b->name, (int)b->pid);
-    copy_path = rel_strf("%s.config", copy);
-    if (rel_replace_file(AT_FDCWD, copy_path, text, len, 0600, e) < 0)
+    dir = rel_xstrdup(path);
+    copy = keep_includes(text, dirname(dir));
+    folder = rel_strf("%s/%s-%d.runtime", b->tmp_dir, b->name, (int)b->pid);
+    to = rel_strf("%s/sys.config", folder);
+    if (relctl_make_private(folder, e) < 0 ||
+        rel_replace_file(AT_FDCWD, to, copy, strlen(copy), 0600, e) < 0)
         return -1;
     free(b->sys_config);
-    b->sys_config = rel_steal(&copy);
+    b->sys_config = rel_strf("%s/sys", folder);
     return 0;
 }

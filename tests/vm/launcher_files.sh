@@ -46,7 +46,7 @@ assert_exit 0 env RELEASE_NODE=blue "$shop" stop
 printf '%%%% RUNTIME_CONFIG=true\n[{kernel, [{mark, 7}]}].\n' >"$vsn_dir/sys.config"
 start
 pid=$("$shop" pid)
-copy=$RELEASE_TMP/shop-$pid.runtime.config
+copy=$RELEASE_TMP/shop-$pid.runtime/sys.config
 assert_eq 600 "$(stat -c %a "$copy")"
 assert_eq '{ok,7}' "$("$shop" rpc --print 'application:get_env(kernel, mark)')"
 assert_exit 0 "$shop" eval '{ok, 7} = application:get_env(kernel, mark)'
@@ -54,7 +54,24 @@ assert_exit 0 "$shop" eval '{ok, 7} = application:get_env(kernel, mark)'
 assert_exit 0 "$shop" restart
 assert_exit 0 "$shop" stop
 assert_exit 0 "$shop" eval ok
-[ ! -e "$copy" ] || fail "the configuration of a dead node stays"
+[ ! -e "${copy%/*}" ] || fail "the configuration of a dead node stays"
+
+# --- what is copied still names the files beside the original, and only where a name is meant
+mkdir "$vsn_dir/more"
+echo '[{kernel, [{one, 1}, {mark, 9}]}].' >"$vsn_dir/one.config"
+echo '[{kernel, [{two, 2}]}].' >"$vsn_dir/more/two.config"
+echo '[{kernel, [{far, 3}]}].' >"$WORK/far.config"
+named() { # sys.config | sys.config.src  what is in front  the mark
+    printf '%s[{kernel, [{mark, 7}, {text, "one"}, {chars, [$", $\", $[]}, {atom, %s}]}, %% "one.config" ]\n' "$2" "'a\"['" >"$vsn_dir/$1"
+    printf ' "one.config", "more/two", "%s", {stdlib, [{files, ["one.config"]}]}, {kernel, [{mark, %s}]}].\n' "$WORK/far.config" "$3" >>"$vsn_dir/$1"
+    assert_exit 0 env MARK=8 "$shop" eval '{1, 2, 3, 8, "one"} = list_to_tuple([element(2, application:get_env(kernel, K))
+        || K <- [one, two, far, mark, text]])'
+}
+named sys.config $'%% RUNTIME_CONFIG=true\n' 8
+rm "$vsn_dir/sys.config"
+named sys.config.src '' '${MARK}'
+rm "$vsn_dir/sys.config.src"
+printf '%%%% RUNTIME_CONFIG=true\n[{kernel, [{mark, 7}]}].\n' >"$vsn_dir/sys.config"
 
 # --- no distribution at all: start and stop work, rpc says why not
 start_bg none env RELEASE_DISTRIBUTION=none "$shop" start
