@@ -56,6 +56,27 @@ static void put_apps(ei_x_buff *x, const struct hot_plan *plan)
     hot_put_nil(x);
 }
 
+static void put_new_config(ei_x_buff *x, const struct hot_plan *plan)
+{
+    if (!plan->new_config) {
+        put_path(x, plan->new_sys_config);
+        return;
+    }
+    hot_put_tuple(x, 2);
+    hot_put_atom(x, "evaluated");
+    hot_put_binary(x, plan->new_config->p, plan->new_config->len);
+}
+
+static void put_privs(ei_x_buff *x, const struct hot_plan *plan)
+{
+    for (size_t i = 0; i < plan->app_n; i++)
+        if (plan->apps[i].priv) {
+            hot_put_list(x, 1);
+            hot_put_atom(x, plan->apps[i].app);
+        }
+    hot_put_nil(x);
+}
+
 static void put_hints(ei_x_buff *x, const struct hot_plan *plan)
 {
     if (plan->hint_n)
@@ -68,28 +89,24 @@ static void put_hints(ei_x_buff *x, const struct hot_plan *plan)
     hot_put_nil(x);
 }
 
-/* [Client, Mode, {Mods, Apps, Files, Hints, Down, Harm, Times}] */
+/* [Client, Mode, {Mods, Apps, Files, Hints, Down, Times}] */
 static void put_args(ei_x_buff *x, struct hot_node *node, const struct hot_plan *plan,
                      const char *mode)
 {
     hot_put_list(x, 3);
     hot_put_pid(x, &node->self);
     hot_put_atom(x, mode);
-    hot_put_tuple(x, 7);
+    hot_put_tuple(x, 6);
     put_modules(x, plan);
     put_apps(x, plan);
-    hot_put_tuple(x, 4);
+    hot_put_tuple(x, 5);
     put_path(x, plan->old_sys_config);
-    put_path(x, plan->new_sys_config);
+    put_new_config(x, plan);
     put_path(x, plan->old_consolidated);
     put_path(x, plan->new_consolidated);
+    put_privs(x, plan);
     put_hints(x, plan);
     hot_put_atom(x, !plan->down ? "false" : plan->booted ? "booted" : "true");
-    if (plan->harm) {
-        hot_put_list(x, 1);
-        hot_put_text(x, plan->harm);
-    }
-    hot_put_nil(x);
     hot_put_tuple(x, 5);
     hot_put_int(x, plan->suspend_ms);
     hot_put_int(x, plan->timeout_ms + plan->wait_ms);

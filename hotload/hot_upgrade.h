@@ -24,6 +24,7 @@ struct hot_app_change {
     const char *app, *old_vsn, *new_vsn;
     const char *old_ebin, *new_ebin;
     const char *type; /* how the release starts it: "permanent", "transient", "load", ... */
+    bool priv;        /* other files are below its priv */
 };
 
 /* A process whose callback module nobody can tell but its operator. */
@@ -43,12 +44,14 @@ struct hot_plan {
     size_t app_n;
     const struct hot_hint *hints;
     size_t hint_n;
-    bool down;        /* back to an earlier release: code_change({down, Vsn}, ...) */
-    bool booted;      /* and it is the one that the VM was started with */
-    const char *harm; /* what else speaks for a swap, one line; or NULL */
-    /* Absolute paths of the sys.config of the release that runs and of the new one, or NULL. What
-     * the environment has beyond the old one was put at run time, and stays. */
+    bool down;   /* back to an earlier release: code_change({down, Vsn}, ...) */
+    bool booted; /* and it is the one that the VM was started with */
+    /* Absolute paths of the sys.config of the release that runs and of the new one; NULL: what the
+     * VM was booted with. What the environment has beyond the old one was put at run time, and
+     * stays. `new_config` goes before the new one: what a VM of the new release evaluated, as an
+     * external term. */
     const char *old_sys_config, *new_sys_config;
+    const struct rel_buf *new_config;
     const char *old_consolidated; /* absolute paths of Elixir's consolidated protocols, or NULL */
     const char *new_consolidated;
     int suspend_ms;      /* every process must be suspended within it, and have changed within it */

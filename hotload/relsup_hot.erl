@@ -17,20 +17,21 @@
 %% Mode   check | apply
 %% Mods   [{App, Module, OldPath, NewPath, NewMd5}]
 %% Apps   [{App, OldVsn, NewVsn, OldEbin, NewEbin, StartType}] in the order in which they start
-%% Files  {OldSysConfig, NewSysConfig, OldConsolidated, NewConsolidated}
+%% Files  {OldSysConfig, NewSysConfig, OldConsolidated, NewConsolidated, [App]}; a configuration that
+%%        is evaluated at boot is <<>> (what this VM booted with) or {evaluated, ExternalTerm}; the
+%%        applications are those with other files below priv
 %% Hints  [{Name or module of `$initial_call`, callback module}]
 %% Down   false, or the way back: true, or booted, to the release that the VM was started with
-%% Harm   [Text]: what else speaks for a swap
 %% Times  {SuspendMs, TimeoutMs, VerdictMs, WaitMs, OldCode}; VerdictMs 0: it is good when it is done;
 %%        WaitMs: who is busy with what changes has so long to finish; OldCode: keep | refuse, who has not
 %% All paths and versions are binaries, <<>> where there is none.
 %% Returns a result (relsup_hot_keeper).
-run(Client, Mode, {Mods, Apps, {OldConfig, NewConfig, OldCons, NewCons}, Hints, Down, Harm,
+run(Client, Mode, {Mods, Apps, {OldConfig, NewConfig, OldCons, NewCons, Privs}, Hints, Down,
                    {SuspendMs, TimeoutMs, VerdictMs, WaitMs, OldCode}}) ->
     Plan = #{modules => Mods, apps => Apps, old_sys_config => OldConfig,
              new_sys_config => NewConfig, old_consolidated => OldCons,
-             new_consolidated => NewCons, hints => maps:from_list(Hints), down => Down =/= false,
-             booted => Down =:= booted, harm => Harm,
+             new_consolidated => NewCons, privs => Privs, hints => maps:from_list(Hints), down => Down =/= false,
+             booted => Down =:= booted,
              suspend_ms => SuspendMs, timeout_ms => TimeoutMs, verdict_ms => VerdictMs,
              wait_ms => WaitMs, old_code => OldCode},
     relsup_hot_keeper:run(Client, Plan, fun() -> work(Mode, Plan) end).
@@ -130,8 +131,13 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known, kep
     check_ending(S),
     start_new(S, maps:get(apps, S)),
     step(started),
-    relsup_hot_app:config_change(Env),
+    note(told, told(S)),
+    relsup_hot_app:config_change(Env, told(S)),
     commit(S, verdict_of(S)).
+
+%% Who hears of the change even if its environment is what it was.
+told(#{apps := Apps, privs := Privs}) ->
+    [App || {App, Old, New, _, _, _} <- Apps, Old =/= <<>>, New =/= <<>>, Old =/= New] ++ Privs.
 
 %% Everybody else would wait for whoever is busy, too, if that were found out in the pause.
 warm_up(Procs, #{ms := Ms, wait_ms := WaitMs, wait_until := Until}) ->

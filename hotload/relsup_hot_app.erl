@@ -3,7 +3,7 @@
 %% started, stopped and started again.
 -module(relsup_hot_app).
 
--export([check/1, read/1, changes/1, save/1, change/1, undo/1, config_change/1]).
+-export([check/1, read/1, changes/1, listens/3, save/1, change/1, undo/1, config_change/2]).
 -export([load/1, start/2, become/1, stop/1, unload/1, specs_of/2]).
 
 -import(relsup_hot_text, [refuse/2, fail/2, gather/1, text/2]).
@@ -38,18 +38,34 @@ check_needs({application, App, Keys}, New) ->
          refuse("application ~ts needs ~ts, which neither runs nor is in the new release", [App, Need])
      || Need <- Needs].
 
-%% All that is needed later, read while nothing is touched yet.
-read(#{apps := Apps, old_sys_config := OldFile, new_sys_config := NewFile}) ->
+%% All that is needed later, read while nothing is touched yet. Boots: [{App, OldEnv, NewEnv}], what a
+%% boot of the old release put into the environment and one of the new release would.
+read(#{apps := Apps, old_sys_config := OldFrom, new_sys_config := NewFrom}) ->
     Conf = conf_data(),
-    New = read_config(NewFile, Conf),
-    Old = read_config(OldFile, Conf),
+    New = read_config(NewFrom, Conf),
+    Old = read_config(OldFrom, Conf),
     Changed = [A || A = {_, OldVsn, NewVsn, _, _, _} <- Apps, OldVsn =/= <<>>, NewVsn =/= <<>>],
-    OldEnvs = [{App, app_env(read_app(App, OldEbin))} || {App, _, _, OldEbin, _, _} <- Changed],
-    Named = [App || {App, _, _, _, _, _} <- Apps] ++ [kernel, stdlib],
-    #{specs => specs_of(Changed, new), conf => New, old_conf => Old, conf_data => Conf,
-      old_envs => OldEnvs, same_envs => same_envs(lists:usort([App || {App, _} <- New ++ Old]) -- Named),
+    Specs = specs_of(Changed, new),
+    Envs = lists:zipwith(fun({_, App, _} = Before, After) -> {App, app_env(Before), app_env(After)} end,
+                         specs_of(Changed, old), Specs)
+        ++ same_envs(lists:usort([App || {App, _} <- New ++ Old]) -- [element(1, A) || A <- Apps]),
+    #{specs => Specs, conf => New, conf_data => Conf,
+      boots => [{App, boot(App, Before, Old), boot(App, After, New)} || {App, Before, After} <- Envs],
       added => specs_of([A || A = {_, <<>>, _, _, _, _} <- Apps], new),
       removed => [App || {App, _, <<>>, _, _, _} <- Apps]}.
+
+%% Flags of the command line go before all files, now as after the change. Where mix keeps what to
+%% evaluate at boot names folders of its release.
+boot(App, Env, Conf) ->
+    Flags = [Key || {Flag, Args} <- init:get_arguments(), Flag =:= App, Key <- every_other(Args)],
+    [KV || KV = {K, _} <- merge(Env, proplists:get_value(App, Conf, [])),
+           not lists:member(atom_to_list(K), Flags), not is_of_mix(App, K)].
+
+every_other([Key, _ | Args]) -> [Key | every_other(Args)];
+every_other(_) -> [].
+
+is_of_mix(elixir, K) -> K =:= config_provider_init orelse K =:= config_provider_booted;
+is_of_mix(_, _) -> false.
 
 specs_of(Apps, new) ->
     [read_app(App, NewEbin) || {App, _, _, _, NewEbin, _} <- Apps];
@@ -67,34 +83,42 @@ read_app(App, Ebin) ->
 app_env({application, _, Keys}) ->
     proplists:get_value(env, Keys, []).
 
-%% Of applications that do not change; their configuration may, but for kernel and stdlib, which read
-%% it only at boot.
+%% Of applications that do not change; their configuration may.
 same_envs(Apps) ->
-    [{App, case code:where_is_file(atom_to_list(App) ++ ".app") of
-               non_existing -> [];
-               File -> app_env(read_app(App, filename:dirname(File)))
-           end} || App <- Apps, application:get_key(App, vsn) =/= undefined].
+    [case code:where_is_file(atom_to_list(App) ++ ".app") of
+         non_existing -> {App, [], []};
+         File ->
+             Env = app_env(read_app(App, filename:dirname(File))),
+             {App, Env, Env}
+     end || App <- Apps, application:get_key(App, vsn) =/= undefined].
 
-%% [{App, [Key], Listens}]: whose files say something else about its environment. Values are not
-%% told, they may be secrets. Listens: its callback module has a config_change/3. Where mix keeps what
-%% to evaluate at boot names a folder of its release, and so always differs.
-changes(#{specs := Specs, conf := New, old_conf := Old, old_envs := OldEnvs, same_envs := Same}) ->
-    Files = fun(App, Envs, Conf) ->
-                    lists:sort(merge(proplists:get_value(App, Envs, []),
-                                     proplists:get_value(App, Conf, [])))
-            end,
-    NewEnvs = [{App, app_env(Spec)} || Spec = {application, App, _} <- Specs],
-    Apps = lists:usort([App || {App, _} <- OldEnvs ++ Old ++ New]),
-    [{App, Keys, listens(App)}
-     || App <- Apps,
-        Before <- [Files(App, Same ++ OldEnvs, Old)], After <- [Files(App, Same ++ NewEnvs, New)],
-        Keys <- [lists:usort([K || {K, _} <- (Before -- After) ++ (After -- Before),
-                                   {App, K} =/= {elixir, config_provider_init}])],
-        Keys =/= []].
+%% [{App, Key, new | changed | removed, Arrives}]: what a boot would evaluate differently. Values are
+%% not told, they may be secrets. Arrives: no, it is read at boot only; or yes.
+changes(#{boots := Boots}) ->
+    [{App, K, How, case at_boot(App, K) of true -> no; false -> yes end}
+     || {App, Old, New} <- Boots, {K, How} <- differences(Old, New)].
 
-listens(App) ->
-    case application:get_key(App, mod) of
-        {ok, {M, _}} -> erlang:function_exported(M, config_change, 3);
+differences(Old, New) ->
+    lists:sort([{K, removed} || {K, _} <- Old, not lists:keymember(K, 1, New)]
+               ++ [{K, case lists:keymember(K, 1, Old) of true -> changed; false -> new end}
+                   || {K, V} <- New, lists:keyfind(K, 1, Old) =/= {K, V}]).
+
+%% logger: the boot configuration of Elixir's Logger.
+at_boot(App, _) when App =:= kernel; App =:= stdlib -> true;
+at_boot(logger, K) ->
+    lists:member(K, [backends, default_formatter, default_handler, handle_otp_reports,
+                     handle_sasl_reports, metadata, start_options]);
+at_boot(_, _) -> false.
+
+%% Does its callback module have a config_change/3, with the new code?
+listens(App, #{specs := Specs}, #{load := Load}) ->
+    case [proplists:get_value(mod, Keys) || {application, A, Keys} <- Specs, A =:= App]
+        ++ [M || {ok, M} <- [application:get_key(App, mod)]] of
+        [{M, _} | _] when is_map_key(M, Load) ->
+            {_, _, Bin} = maps:get(M, Load),
+            {ok, {_, [{exports, Exports}]}} = beam_lib:chunks(Bin, [exports]),
+            lists:member({config_change, 3}, Exports);
+        [{M, _} | _] -> erlang:function_exported(M, config_change, 3);
         _ -> false
     end.
 
@@ -111,8 +135,11 @@ conf_data() ->
     catch _:_ -> []
     end.
 
+%% A file; what a VM of the release evaluated (its conf_data/0); or what this one did at its boot.
 read_config(<<>>, Default) ->
     Default;
+read_config({evaluated, Term}, _) ->
+    binary_to_term(Term);
 read_config(File, _) ->
     read_config_file(unicode:characters_to_list(File)).
 
@@ -128,7 +155,9 @@ read_config_file(File) ->
 config_entry({App, Env}, _, Acc) when is_atom(App), is_list(Env) ->
     lists:keystore(App, 1, Acc, {App, merge(proplists:get_value(App, Acc, []), Env)});
 config_entry(Name, File, Acc) when is_list(Name) ->
-    Other = filename:join(filename:dirname(File), filename:rootname(Name, ".config") ++ ".config"),
+    Short = filename:rootname(Name, ".config") ++ ".config",
+    Beside = filename:join(filename:dirname(File), Short),
+    Other = case filelib:is_regular(Beside) of true -> Beside; false -> Short end,
     lists:foldl(fun(Entry, Acc1) -> config_entry(Entry, Other, Acc1) end, Acc,
                 read_config_file(Other));
 config_entry(Entry, File, _) ->
@@ -137,47 +166,37 @@ config_entry(Entry, File, _) ->
 merge(Env, Over) ->
     lists:foldl(fun({K, V}, Acc) -> lists:keystore(K, 1, Acc, {K, V}) end, Env, Over).
 
-save(#{specs := Specs, conf_data := Conf, same_envs := Same}) ->
+save(#{specs := Specs, conf_data := Conf, boots := Boots}) ->
     Keys = [{application, App, element(2, application:get_all_key(App))}
             || {application, App, _} <- Specs],
-    Envs = [{App, application:get_all_env(App)}
-            || App <- [App || {application, App, _} <- Specs] ++ [App || {App, _} <- Same]],
-    {Keys, Conf, Envs, code:get_path()}.
+    {Keys, Conf, [{App, application:get_all_env(App)} || {App, _, _} <- Boots], code:get_path()}.
 
-%% change_application_data resets the environment of an application to that of its files: what was
-%% put at run time (by config/runtime.exs, a provider, or the application) would be lost. It is what
-%% differs from the files of the old release, and is put again.
-change(#{specs := Specs, conf := New, old_conf := Old, old_envs := OldEnvs, same_envs := Same}) ->
-    With = fun(App, Env, Conf) -> merge(Env, proplists:get_value(App, Conf, [])) end,
-    Live = [{App, live(App, With(App, Env, Old))} || {App, Env} <- OldEnvs],
-    ok = application_controller:change_application_data(Specs, New),
-    [begin
-         [application:set_env(App, K, V) || {K, V} <- Put],
-         [application:unset_env(App, K) || K <- Gone]
-     end || {App, {Put, Gone}} <- Live],
-    [change_env(App, With(App, Env, Old), With(App, Env, New)) || {App, Env} <- Same],
+%% change_application_data gives an application the environment of its file and the configuration: it
+%% gets one that makes it what it is to be in one go. Then the true one, for what is loaded later.
+change(#{specs := Specs, conf := New, boots := Boots}) ->
+    Envs = [{App, env(App, application:get_all_env(App), Old, After)} || {App, Old, After} <- Boots],
+    ok = application_controller:change_application_data(
+           Specs, Envs ++ [C || C = {App, _} <- New, not lists:keymember(App, 1, Envs)]),
+    ok = application_controller:change_application_data([], New),
+    [put_env(App, Env) || {App, Env} <- Envs],
     ok.
 
-live(App, Files) ->
-    Now = application:get_all_env(App),
-    {Now -- Files, [K || {K, _} <- Files, not lists:keymember(K, 1, Now)]}.
+%% What was put at run time stays, unless a boot would now say something else about that key. What is
+%% read at boot only stays as it is.
+env(App, Now, Old, New) ->
+    Changed = maps:from_list([D || D = {K, _} <- differences(Old, New), not at_boot(App, K)]),
+    [KV || KV = {K, _} <- Now, not is_map_key(K, Changed)]
+        ++ [KV || KV = {K, _} <- New, is_map_key(K, Changed)].
 
-%% An application of the same version with another configuration: a value that somebody put at run
-%% time stays.
-change_env(App, Old, New) ->
+put_env(App, Env) ->
     Now = application:get_all_env(App),
-    Same = fun(K) -> proplists:get_value(K, Now) =:= proplists:get_value(K, Old) end,
-    [application:set_env(App, K, V) || {K, V} <- New -- Old, Same(K)],
-    [application:unset_env(App, K) || {K, _} <- Old, not lists:keymember(K, 1, New), Same(K)],
+    [application:set_env(App, K, V) || {K, V} <- Env -- Now],
+    [application:unset_env(App, K) || {K, _} <- Now, not lists:keymember(K, 1, Env)],
     ok.
 
 undo(#{meta := {Specs, Conf, Envs, Path}}) ->
     ok = application_controller:change_application_data(Specs, Conf),
-    [begin
-         Now = application:get_all_env(App),
-         [application:unset_env(App, K) || {K, _} <- Now, not lists:keymember(K, 1, Env)],
-         [application:set_env(App, K, V) || {K, V} <- Env -- Now]
-     end || {App, Env} <- Envs],
+    [put_env(App, Env) || {App, Env} <- Envs],
     case code:get_path() of
         Path -> ok;
         _ ->
@@ -233,11 +252,32 @@ unload(App) ->
     _ = stop(App),
     application:unload(App).
 
-%% The callback module of the application may do anything here, so it comes after the resume, as it
-%% does in release_handler. A failure is the application's own: it is logged, the upgrade stands.
-config_change(EnvBefore) ->
-    case application_controller:config_change(EnvBefore) of
+%% To whom what changed: for each that ran before, in the order in which they started. Told, an
+%% application hears of it even if its environment is what it was: an asset has another name, say. The
+%% callback may do anything, so it comes after the resume, as in release_handler. A failure is the
+%% application's own: it is logged, the upgrade stands.
+config_change(EnvBefore, Told) ->
+    [tell(App, lists:sort(Before), lists:sort(application:get_all_env(App)), lists:member(App, Told))
+     || {App, Before} <- lists:reverse(EnvBefore)],
+    ok.
+
+tell(_, Env, Env, false) ->
+    ok;
+tell(App, Before, Now, _) ->
+    {Removed, Others} = lists:partition(fun({_, How}) -> How =:= removed end, differences(Before, Now)),
+    Of = fun(Wanted) -> [lists:keyfind(K, 1, Now) || {K, How} <- Others, How =:= Wanted] end,
+    case application:get_key(App, mod) of
+        {ok, {M, _}} ->
+            _ = code:ensure_loaded(M),
+            erlang:function_exported(M, config_change, 3) andalso
+                call_config_change(App, M, [Of(changed), Of(new), [K || {K, _} <- Removed]]);
+        _ -> ok
+    end.
+
+call_config_change(App, M, Args) ->
+    try apply(M, config_change, Args) of
         ok -> ok;
-        {error, Why} ->
-            logger:warning("hot upgrade: config_change/3 of an application failed: ~0tp", [Why])
+        Other -> logger:warning("hot upgrade: config_change/3 of ~ts answered ~0tp", [App, Other])
+    catch C:R:S ->
+            logger:warning("hot upgrade: config_change/3 of ~ts failed: ~0tp", [App, {C, R, S}])
     end.

@@ -197,7 +197,8 @@ undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs}) ->
     States = check_undone(Asked, now_ms() + Ms),
     _ = ?SYS:wait(Resumed, fun(_) -> true end, now_ms() + Ms),
     Stopped = bounded(fun() -> undo_stopped(K) end, "what was stopped", Ms),
-    Awake andalso spawn(fun() -> relsup_hot_app:config_change(Env) end),
+    Awake andalso bounded(fun() -> relsup_hot_app:config_change(Env, maps:get(told, K, [])) end,
+                          "config_change/3", Ms),
     case [Text || Text <- [Started, Code, Meta, States, Stopped], is_binary(Text)] of
         [] -> {rolled_back, [["; ", Text] || {ended, Text} <- [Code]]};
         Left -> {stuck, [["; ", Text] || Text <- Left]}

@@ -13,16 +13,16 @@
 
 sections(Plan, Code, Script, Meta, Found) ->
     [S || S = {_, [_ | _]} <-
-              [{applications, applications(Plan)},
+              [{applications, applications(Plan, Meta, Code)},
                {modules, modules(Plan, Code, Script)},
                {processes, processes(Found)},
                {kept, kept(Found)},
                {supervisors, supervisors(Found)},
-               {configuration, configuration(Meta)},
+               {configuration, configuration(Meta, Code)},
                {steps, [step(Stage) || Stage <- [{apply, MFA} || MFA <- maps:get(before, Script)]
                                            ++ maps:get(stages, Script), not lists:member(element(1, Stage), [modules, ready])]},
                {notes, maps:get(notes, Script) ++ notes(Plan)},
-               {harm, harm(Plan, Script, Found)}]].
+               {harm, harm(Plan, Script, Found) ++ settings_harm(Plan, Meta, Code)}]].
 
 %% What only became known on the way.
 done(S = #{found := #{kept := Kept}}) ->
@@ -35,13 +35,22 @@ done(S = #{found := #{kept := Kept}}) ->
                                   [name(P), Id]) || Id <- Changed]],
     [{children, Lines} || Lines =/= []] ++ [{old_code, kept(#{kept => Still})} || Still =/= []].
 
-applications(#{apps := Apps}) ->
-    [case {Old, New} of
-         {<<>>, _} -> text("~ts ~ts added (~ts)", [App, New, Type]);
-         {_, <<>>} -> text("~ts ~ts removed", [App, Old]);
-         {Same, Same} -> text("~ts ~ts: same version, other code", [App, New]);
-         _ -> text("~ts ~ts -> ~ts", [App, Old, New])
-     end || {App, Old, New, _, _, Type} <- Apps].
+applications(#{apps := Apps, modules := Mods, privs := Privs}, Meta, Code) ->
+    [text("~ts~ts", [application(A, lists:keymember(element(1, A), 1, Mods)),
+                     [[", other files in priv", heard(App, Meta, Code)] || App <- Privs, App =:= element(1, A)]])
+     || A <- Apps].
+
+application({App, <<>>, New, _, _, Type}, _) -> text("~ts ~ts added (~ts)", [App, New, Type]);
+application({App, Old, <<>>, _, _, _}, _) -> text("~ts ~ts removed", [App, Old]);
+application({App, Same, Same, _, _, _}, true) -> text("~ts ~ts: same version, other code", [App, Same]);
+application({App, Same, Same, _, _, _}, false) -> text("~ts ~ts: same version", [App, Same]);
+application({App, Old, New, _, _, _}, _) -> text("~ts ~ts -> ~ts", [App, Old, New]).
+
+heard(App, Meta, Code) ->
+    case relsup_hot_app:listens(App, Meta, Code) of
+        true -> " (told to config_change/3)";
+        false -> " (nobody listens: read when the application reads it)"
+    end.
 
 %% In the order in which they depend on each other, callees first.
 modules(#{modules := Mods}, #{load := Load} = Code, #{stages := Stages}) ->
@@ -92,13 +101,18 @@ kept(#{kept := Kept}) ->
           [relsup_hot_wait:describe(P, M), M]) || {P, M} <- lists:sublist(Kept, ?MANY)]
         ++ [text("and ~b more do", [length(Kept) - ?MANY]) || length(Kept) > ?MANY].
 
-configuration(Meta) ->
-    [text("~ts: ~ts ~ts", [App, lists:join(", ", [io_lib:format("~0tp", [K]) || K <- Keys]),
-                           case Listens of
-                               true -> "(told to config_change/3)";
-                               false -> "(nobody listens: read when the application reads it)"
-                           end])
-     || {App, Keys, Listens} <- relsup_hot_app:changes(Meta)].
+configuration(Meta, Code) ->
+    [text("~ts: ~0tp ~ts~ts", [App, K, How, case Arrives of
+                                                yes -> heard(App, Meta, Code);
+                                                no -> " (read at boot only: not before the next boot)"
+                                            end])
+     || {App, K, How, Arrives} <- relsup_hot_app:changes(Meta)].
+
+settings_harm(#{privs := Privs}, Meta, Code) ->
+    [text("~ts: ~0tp ~ts in its configuration, and is read at boot only", [App, K, How])
+     || {App, K, How, no} <- relsup_hot_app:changes(Meta)]
+        ++ [text("files in priv of ~ts change, and it has no config_change/3 to hear of it", [App])
+            || App <- Privs, not relsup_hot_app:listens(App, Meta, Code)].
 
 step({apply, {M, F, A}}) ->
     text("appup: apply ~ts:~ts/~b, which no failure undoes", [M, F, length(A)]);
@@ -134,9 +148,9 @@ is_default(App) ->
         _ -> false
     end.
 
-harm(Plan = #{harm := Others}, #{stages := Stages}, #{frozen := Frozen, kept := Kept}) ->
-    Others ++ [text("~ts would not leave the old code of ~ts by itself", [relsup_hot_wait:describe(P, M), M])
-               || {P, M} <- Kept, relsup_hot_wait:lives_in(P, M)]
+harm(Plan, #{stages := Stages}, #{frozen := Frozen, kept := Kept}) ->
+    [text("~ts would not leave the old code of ~ts by itself", [relsup_hot_wait:describe(P, M), M])
+     || {P, M} <- Kept, relsup_hot_wait:lives_in(P, M)]
         ++ [text("~ts changed, and children that its start/2 lists are not compared", [M])
      || M <- changed_starts(Plan)]
         ++ [text("the children of ~ts cannot be compared", [name(P)]) || P <- Frozen]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Native code that an application carries (shared libraries, port programs), as a running VM has it
- * loaded. Pure but for reading the two folders; any thread. */
+/* What lies below priv/ of an application: native code (shared libraries, port programs), as a
+ * running VM has it loaded, and all else. Pure but for reading the two folders; any thread. */
 #ifndef PKG_NATIVE_H
 #define PKG_NATIVE_H
 
@@ -11,5 +11,9 @@
  * NULL when there is none. New files are no change. */
 REL_MUST_USE int pkg_native_changed(const char *old_dir, const char *new_dir, char **changed,
                                     struct rel_err *e);
+
+/* The same for any file there, and also for those that are new. */
+REL_MUST_USE int pkg_priv_changed(const char *old_dir, const char *new_dir, char **changed,
+                                  struct rel_err *e);
 
 #endif

@@ -71,6 +71,7 @@ static void on_change(uv_work_t *work)
     struct sup_hot_job job = {
         .contact = &s->job_contact,
         .diff = &s->job_diff,
+        .new_config = s->job_config.len ? &s->job_config : NULL,
         .config = &s->config,
         .home = s->store.home,
         .check = s->ask.dry_run,
@@ -168,6 +169,7 @@ static void on_changed(uv_work_t *work, int status)
     s->job_busy = false;
     hot_contact_fini(&s->job_contact);
     sup_diff_fini(&s->job_diff);
+    rel_buf_fini(&s->job_config);
     if (r && !s->job_err.code)
         adopt(s, r, pid);
     else
@@ -181,6 +183,41 @@ static void fail_down(struct sup *s)
              "nothing runs that could be changed, it is being started again");
 }
 
+/* It ends here, without a touch. */
+static void give_up(struct sup *s)
+{
+    sup_diff_fini(&s->job_diff);
+    rel_buf_fini(&s->job_config);
+    end_change(s);
+}
+
+static void begin_change(struct sup *s)
+{
+    if (s->ask.ended)
+        s->job_err = s->ask.failure;
+    else if (!s->job_err.code && !s->active)
+        fail_down(s);
+    if (s->job_err.code) {
+        give_up(s);
+        return;
+    }
+    s->ask.booted = !strcmp(s->active->chain[0], s->ask.dir);
+    s->sealed = false;
+    s->job_contact = hot_contact_copy(&s->active->contact);
+    s->job_busy = true;
+    uv_queue_work(&s->loop, &s->job, on_change, on_changed);
+}
+
+/* What nobody can know cannot be brought in; a boot of it would tell. */
+static void on_evaluated(struct sup *s)
+{
+    if (!s->job_err.code)
+        sup_step(s, "configuration", "done", NULL);
+    else if (s->ask.automatic)
+        s->job_err.code = REL_E_INPUT;
+    begin_change(s);
+}
+
 /* The files are compared by a worker; then the node is changed off the loop. */
 static void on_compared(void *ctx, const json_t *answer, const struct rel_err *failure)
 {
@@ -192,20 +229,16 @@ static void on_compared(void *ctx, const json_t *answer, const struct rel_err *f
     s->job_err = *failure;
     if (answer)
         (void)!sup_diff_parse(answer, old, new, &s->job_diff, &s->job_err);
-    if (!s->job_err.code && s->ask.ended)
-        s->job_err = s->ask.failure;
-    if (!s->job_err.code && !s->active)
-        fail_down(s);
-    if (s->job_err.code) {
-        sup_diff_fini(&s->job_diff);
-        end_change(s);
+    if (!s->job_err.code && s->job_diff.unknown)
+        rel_fail(&s->job_err, s->ask.automatic ? REL_E_INPUT : REL_E_CHILD, 0, "%s",
+                 s->job_diff.unknown);
+    if (s->job_err.code || s->ask.ended || !s->active || !s->job_diff.evaluates) {
+        begin_change(s);
         return;
     }
-    s->ask.booted = !strcmp(s->active->chain[0], s->ask.dir);
-    s->sealed = false;
-    s->job_contact = hot_contact_copy(&s->active->contact);
-    s->job_busy = true;
-    uv_queue_work(&s->loop, &s->job, on_change, on_changed);
+    sup_step(s, "configuration", "running", NULL);
+    if (sup_evaluate(s, on_evaluated, &s->job_err) < 0)
+        on_evaluated(s);
 }
 
 void sup_change_code(struct sup *s)

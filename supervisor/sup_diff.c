@@ -10,11 +10,11 @@
 #include "pkg/pkg_release.h"
 
 enum {
-    RUNTIME_MAX = 1 << 20,
+    CONFIG_MAX = 16 << 20,
     TEXT_MAX = PATH_MAX,
     MD5_HEX = 32,
     MODULE_COLUMNS = 5,
-    APP_COLUMNS = 6
+    APP_COLUMNS = 7
 };
 
 /* Two releases side by side, and what differs. */
@@ -88,7 +88,7 @@ static const struct pkg_release_app *find_app(const struct pkg_release *r, const
 }
 
 static void add_app(struct diff *d, const struct pkg_release_app *old,
-                    const struct pkg_release_app *new)
+                    const struct pkg_release_app *new, bool priv)
 {
     d->apps = rel_xrealloc(d->apps, d->app_n + 1, sizeof(*d->apps));
     d->apps[d->app_n++] = (struct hot_app_change){.app = old ? old->name : new->name,
@@ -96,7 +96,8 @@ static void add_app(struct diff *d, const struct pkg_release_app *old,
                                                   .new_vsn = new ? new->vsn : NULL,
                                                   .old_ebin = old ? old->ebin : NULL,
                                                   .new_ebin = new ? new->ebin : NULL,
-                                                  .type = new ? new->type : old->type};
+                                                  .type = new ? new->type : old->type,
+                                                  .priv = priv};
 }
 
 /* An application changes when its version does or a module of it does. */
@@ -111,23 +112,37 @@ static bool app_changes(const struct diff *d, const struct pkg_release_app *old,
     return false;
 }
 
-/* The VM keeps the library that it has loaded, whatever its file says. */
-static int check_native(const struct pkg_release_app *old, const struct pkg_release_app *new,
-                        struct rel_err *e)
+/* What lies in priv. The VM keeps the library that it has loaded, whatever its file says. */
+static int diff_priv(const struct pkg_release_app *old, const struct pkg_release_app *new,
+                     char **native, char **any, struct rel_err *e)
 {
-    rel_autofree char *from = NULL, *to = NULL, *changed = NULL;
+    rel_autofree char *from = NULL, *to = NULL;
 
     if (!old || !old->ebin || !new->ebin)
         return 0;
     from = rel_strf("%s/..", old->ebin);
     to = rel_strf("%s/..", new->ebin);
-    if (pkg_native_changed(from, to, &changed, e) < 0)
+    if (pkg_native_changed(from, to, native, e) < 0)
         return -1;
-    return changed ? rel_fail(e, REL_E_INPUT, 0,
-                              "native code of application %s changes (%s), which a running VM "
-                              "cannot exchange: use --swap",
-                              new->name, changed)
-                   : 0;
+    return pkg_priv_changed(from, to, any, e);
+}
+
+static int diff_app(struct diff *d, const struct pkg_release_app *new, struct rel_err *e)
+{
+    const struct pkg_release_app *old = find_app(d->old, new->name);
+    rel_autofree char *native = NULL, *priv = NULL;
+
+    if (diff_priv(old, new, &native, &priv, e) < 0)
+        return -1;
+    if (!priv && !app_changes(d, old, new))
+        return 0;
+    if (native)
+        return rel_fail(e, REL_E_INPUT, 0,
+                        "native code of application %s changes (%s), which a running VM cannot "
+                        "exchange: use --swap",
+                        new->name, native);
+    add_app(d, old, new, priv != NULL);
+    return 0;
 }
 
 static int diff_read(struct diff *d, const char *old_root, const char *new_root, struct rel_err *e)
@@ -141,49 +156,57 @@ static int diff_read(struct diff *d, const char *old_root, const char *new_root,
         pkg_release_modules(d->new, &d->new_modules, e) < 0)
         return -1;
     diff_modules(d);
-    for (size_t i = 0; i < d->new->app_n; i++) {
-        const struct pkg_release_app *new = &d->new->apps[i], *old = find_app(d->old, new->name);
-
-        if (!app_changes(d, old, new))
-            continue;
-        if (check_native(old, new, e) < 0)
+    for (size_t i = 0; i < d->new->app_n; i++)
+        if (diff_app(d, &d->new->apps[i], e) < 0)
             return -1;
-        add_app(d, old, new);
-    }
     for (size_t i = 0; i < d->old->app_n; i++)
         if (!find_app(d->new, d->old->apps[i].name))
-            add_app(d, &d->old->apps[i], NULL);
+            add_app(d, &d->old->apps[i], NULL, false);
     return 0;
 }
 
-static char *sys_config(const struct pkg_release *r)
-{
-    char *path = rel_strf("%s/sys.config", r->vsn_dir);
+/* What a boot of a release reads its configuration from; `text` is NULL where it has none. */
+struct config {
+    char *path; /* of sys.config, where it is final; NULL: variables or providers have a say */
+    char *text;
+    bool evaluates;
+};
 
-    if (rel_is_file(AT_FDCWD, path))
-        return path;
-    free(path);
-    return NULL;
+static void config_fini(struct config *c)
+{
+    free(c->path);
+    free(c->text);
 }
 
-/* "" where there is none. */
-static char *read_runtime(const struct pkg_release *r)
+/* mix marks what providers write into, and names them in it. */
+static int config_read(const struct pkg_release *r, struct config *c, struct rel_err *e)
 {
-    rel_autofree char *path = rel_strf("%s/runtime.exs", r->vsn_dir);
-    struct rel_err unread = {0};
-    char *text = NULL;
+    rel_autofree char *path = rel_strf("%s/sys.config", r->vsn_dir),
+                      *src = rel_strf("%s.src", path);
+    bool is_src = !rel_is_file(AT_FDCWD, path);
     size_t len;
 
-    if (rel_read_file(AT_FDCWD, path, RUNTIME_MAX, &text, &len, &unread) < 0)
-        return rel_xstrdup("");
-    return text;
+    if (is_src && !rel_is_file(AT_FDCWD, src))
+        return 0;
+    if (rel_read_file(AT_FDCWD, is_src ? src : path, CONFIG_MAX, &c->text, &len, e) < 0)
+        return -1;
+    c->evaluates = is_src || strstr(c->text, "RUNTIME_CONFIG=true") != NULL ||
+                   strstr(c->text, "config_provider_init") != NULL;
+    if (!c->evaluates)
+        c->path = rel_steal(&path);
+    return 0;
 }
 
-static bool runtime_differs(const struct pkg_release *old, const struct pkg_release *new)
+/* The start script of relx does it ahead of the VM, and nothing else. */
+static char *unknown_config(const struct diff *d, const struct config *old,
+                            const struct config *new)
 {
-    rel_autofree char *x = read_runtime(old), *y = read_runtime(new);
-
-    return strcmp(x, y) != 0;
+    if (!new->evaluates || d->new->kind != PKG_KIND_RELX ||
+        (old->text && !strcmp(old->text, new->text)))
+        return NULL;
+    return rel_strf("the script of a relx release fills sys.config.src in at its start alone, and "
+                    "that of %s differs",
+                    d->new->vsn);
 }
 
 static json_t *text_or_null(const char *text)
@@ -231,10 +254,10 @@ static json_t *apps_json(const struct diff *d)
     for (size_t i = 0; i < d->app_n; i++) {
         const struct hot_app_change *a = &d->apps[i];
 
-        if (json_array_append_new(list,
-                                  row_of((const char *const[]){a->app, a->old_vsn, a->new_vsn,
-                                                               a->old_ebin, a->new_ebin, a->type},
-                                         APP_COLUMNS)) < 0) {
+        if (json_array_append_new(
+                list, row_of((const char *const[]){a->app, a->old_vsn, a->new_vsn, a->old_ebin,
+                                                   a->new_ebin, a->type, a->priv ? "priv" : NULL},
+                             APP_COLUMNS)) < 0) {
             json_decref(list);
             return NULL;
         }
@@ -242,21 +265,28 @@ static json_t *apps_json(const struct diff *d)
     return list;
 }
 
+static json_t *diff_json(const struct diff *d, const struct config *old, const struct config *new)
+{
+    rel_autofree char *unknown = unknown_config(d, old, new);
+    bool evaluates = new->evaluates && d->new->kind != PKG_KIND_RELX;
+
+    return json_pack(
+        "{s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "modules", modules_json(d), "apps",
+        apps_json(d), "evaluates", evaluates, "unknown", text_or_null(unknown), "old_sys_config",
+        text_or_null(old->path), "new_sys_config", text_or_null(new->path), "old_consolidated",
+        text_or_null(d->old->consolidated), "new_consolidated", text_or_null(d->new->consolidated));
+}
+
 int sup_diff_make(const char *old_root, const char *new_root, json_t **doc, struct rel_err *e)
 {
-    rel_autofree char *old_config = NULL, *new_config = NULL;
+    __attribute__((cleanup(config_fini))) struct config old = {0}, new = {0};
     struct diff d = {0};
     int rc = diff_read(&d, old_root, new_root, e);
 
+    if (!rc && (config_read(d.old, &old, e) < 0 || config_read(d.new, &new, e) < 0))
+        rc = -1;
     if (!rc) {
-        old_config = sys_config(d.old);
-        new_config = sys_config(d.new);
-        *doc = json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "modules", modules_json(&d), "apps",
-                         apps_json(&d), "runtime_differs", runtime_differs(d.old, d.new),
-                         "old_sys_config", text_or_null(old_config), "new_sys_config",
-                         text_or_null(new_config), "old_consolidated",
-                         text_or_null(d.old->consolidated), "new_consolidated",
-                         text_or_null(d.new->consolidated));
+        *doc = diff_json(&d, &old, &new);
         if (!*doc)
             rc = rel_fail(e, REL_E_INPUT, 0, "a name in %s or %s is not UTF-8", old_root, new_root);
     }
@@ -338,6 +368,7 @@ static void take_apps(struct check *c, const json_t *list, struct sup_diff *d)
         a->old_ebin = checked_path(c, text_at(c, row, 3, true), c->old_root);
         a->new_ebin = checked_path(c, text_at(c, row, 4, true), c->new_root);
         a->type = text_at(c, row, 5, false);
+        a->priv = text_at(c, row, 6, true) != NULL;
         c->wrong |= !a->old_vsn && !a->new_vsn;
     }
 }
@@ -354,19 +385,21 @@ int sup_diff_parse(const json_t *doc, const char *old_root, const char *new_root
     rel_autofree char *old_real = realpath(old_root, NULL), *new_real = realpath(new_root, NULL);
     struct check c = {.old_root = old_real ? old_real : "?", .new_root = new_real ? new_real : "?"};
     struct sup_diff made = {0};
-    json_t *modules, *apps, *old_config, *new_config, *old_c, *new_c;
-    int differs;
+    json_t *modules, *apps, *unknown, *old_config, *new_config, *old_c, *new_c;
+    int evaluates;
 
     if (json_unpack_ex((json_t *)(uintptr_t)doc, NULL, JSON_STRICT,
-                       "{s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "modules", &modules, "apps", &apps,
-                       "runtime_differs", &differs, "old_sys_config", &old_config, "new_sys_config",
-                       &new_config, "old_consolidated", &old_c, "new_consolidated", &new_c) < 0 ||
+                       "{s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "modules", &modules, "apps",
+                       &apps, "evaluates", &evaluates, "unknown", &unknown, "old_sys_config",
+                       &old_config, "new_sys_config", &new_config, "old_consolidated", &old_c,
+                       "new_consolidated", &new_c) < 0 ||
         !json_is_array(modules) || !json_is_array(apps))
         return rel_fail(e, REL_E_INTERNAL, 0,
                         "the worker's answer is not a difference of two releases");
     take_modules(&c, modules, &made);
     take_apps(&c, apps, &made);
-    made.runtime_differs = differs;
+    made.evaluates = evaluates;
+    made.unknown = json_string_value(unknown);
     made.old_sys_config = path_of(&c, old_config, c.old_root);
     made.new_sys_config = path_of(&c, new_config, c.new_root);
     made.old_consolidated = path_of(&c, old_c, c.old_root);

@@ -18,7 +18,10 @@ struct sup_diff {
     size_t module_n;
     struct hot_app_change *apps;
     size_t app_n;
-    bool runtime_differs; /* config/runtime.exs */
+    /* The configuration of the new one is not in its files: it is evaluated at boot, by variables
+     * of the environment, config/runtime.exs, or a provider. */
+    bool evaluates;
+    const char *unknown; /* and by nobody else, for this reason; or NULL */
     const char *old_sys_config, *new_sys_config, *old_consolidated, *new_consolidated;
 };
 

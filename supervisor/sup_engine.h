@@ -27,6 +27,8 @@
 #include "swap/swap_listen.h"
 #include "swap/swap_traffic.h"
 
+struct sup;
+
 enum { SUP_EVENTS = 16, SUP_SHARES = 16, SUP_SIGNALS = 3 };
 
 /* Processes that stay inside of a changed module. */
@@ -135,6 +137,13 @@ struct sup_ports {
     bool again;                   /* ... and once more */
 };
 
+/* Of what the new release would boot with (sup_evaluate.c). */
+struct sup_evaluation {
+    struct sup_boot_step step;
+    struct sup_env env;
+    void (*done)(struct sup *s);
+};
+
 struct sup {
     uv_loop_t loop;
     struct sup_store store;
@@ -151,6 +160,7 @@ struct sup {
     bool reload;     /* they are to be read anew, as soon as nothing is under way */
     bool sealed;     /* the change under way has touched what boots next */
     struct sup_diff job_diff;
+    struct rel_buf job_config;       /* of hot_plan; empty: nothing was evaluated */
     struct sup_release *job_release; /* what it changes to; NULL until it is sealed */
     enum swap_state state, left;     /* now, and the one before */
     int64_t entered_ms, deadline_ms; /* of the state */
@@ -182,7 +192,8 @@ struct sup {
     char *incoming;            /* the folder of a release on its way in */
     struct sup_worker *worker; /* NULL: none runs */
     struct sup_steps *steps;   /* NULL: none runs */
-    struct sup_child step;     /* the process of the one that runs; pid 0 */
+    struct sup_evaluation evaluation;
+    struct sup_child step; /* the process of the one that runs; pid 0 */
     struct sup_steering steer;
     struct sup_trial trial;
     struct sup_rest rest;
@@ -313,6 +324,15 @@ REL_MUST_USE int sup_check_older(const struct sup *s, struct rel_err *e);
 
 /* sup_change.c */
 void sup_change_code(struct sup *s);
+
+/* sup_evaluate.c: has the new release say what it would boot with where the active peer runs, as a
+ * step (sup_steps.h). 0: `done` will be called, never from inside of this; then `job_config` holds
+ * it, or `job_err` says why not. -1: nothing runs. */
+REL_MUST_USE int sup_evaluate(struct sup *s, void (*done)(struct sup *s), struct rel_err *e);
+
+/* sup_swap.c: of any step (sup_steps_order). */
+void sup_on_step_line(void *ctx, const char *text);
+int sup_on_step_held(void *ctx, const struct sup_child *child, struct rel_err *e);
 
 /* sup_steer.c. Each order posts what comes of it. */
 

@@ -208,12 +208,9 @@ int sup_hot_run(const struct sup_hot_job *job, struct hot_report *report, struct
                                 .hint_n = job->config ? job->config->callback_n : 0,
                                 .down = job->down,
                                 .booted = job->booted,
-                                .harm = d->runtime_differs
-                                            ? "config/runtime.exs differs, and a hot upgrade does "
-                                              "not evaluate it"
-                                            : NULL,
                                 .old_sys_config = d->old_sys_config,
                                 .new_sys_config = d->new_sys_config,
+                                .new_config = job->new_config,
                                 .old_consolidated = d->old_consolidated,
                                 .new_consolidated = d->new_consolidated,
                                 .suspend_ms = job->suspend_ms > 0 ? job->suspend_ms : SUSPEND_MS,

@@ -16,6 +16,7 @@
 struct sup_hot_job {
     const struct hot_contact *contact;
     const struct sup_diff *diff;               /* of the release that runs and the new one */
+    const struct rel_buf *new_config;          /* of hot_plan; NULL */
     const struct sup_config *config;           /* its probes and hints; NULL: none */
     const char *home;                          /* of the probes; NULL: there is none */
     bool check;                                /* only look whether it could be done */

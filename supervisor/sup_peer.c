@@ -10,7 +10,6 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "hotload/hot_port.h"
-#include "supervisor/sup_env.h"
 #include "supervisor/sup_peer_end.h"
 #include "supervisor/sup_peer_files.h"
 #include "supervisor/sup_store.h"
@@ -69,12 +68,8 @@ static int write_relx_vm_args(const struct sup_release *r, const char *node, con
     return rel_replace_file(AT_FDCWD, path, out.p, out.len, 0600, e);
 }
 
-static void make_env(struct sup_env *env, const struct sup_spawn *s, const struct sup_peer *peer,
-                     const struct sup_user *user)
+void sup_peer_env(const struct sup_peer *peer, struct sup_env *env)
 {
-    rel_autofree char *options = without_space(listen_options(peer->release, s->share));
-
-    sup_env_begin(env, environ, user, s->config->env);
     sup_env_setf(env, "RELEASE_NODE=%s", peer->contact.node);
     sup_env_setf(env, "RELEASE_DISTRIBUTION=sname");
     /* mix's launcher insists on a cookie for the command line; the VM ignores it (docs/cookie.md)
@@ -82,8 +77,17 @@ static void make_env(struct sup_env *env, const struct sup_spawn *s, const struc
     sup_env_setf(env, "RELEASE_COOKIE=decoy");
     sup_env_setf(env, "RELEASE_TMP=%s", peer->tmp);
     sup_env_setf(env, "XDG_CONFIG_HOME=%s", peer->secret);
-    sup_env_setf(env, "RELSUP_HOME=%s", s->home);
-    sup_env_setf(env, "RELSUP_GENERATION=%d", s->generation);
+    sup_env_setf(env, "RELSUP_HOME=%s", peer->home);
+    sup_env_setf(env, "RELSUP_GENERATION=%d", peer->contact.generation);
+}
+
+static void make_env(struct sup_env *env, const struct sup_spawn *s, const struct sup_peer *peer,
+                     const struct sup_user *user)
+{
+    rel_autofree char *options = without_space(listen_options(peer->release, s->share));
+
+    sup_env_begin(env, environ, user, s->config->env);
+    sup_peer_env(peer, env);
     sup_env_setf(env, "ERL_CRASH_DUMP=%s", peer->dump);
     sup_env_setf(env,
                  "ERL_AFLAGS=-setcookie -home x -start_epmd false -erl_epmd_port %d "

@@ -14,6 +14,7 @@
 #include "hotload/hot_contact.h"
 #include "supervisor/sup_child.h"
 #include "supervisor/sup_config.h"
+#include "supervisor/sup_env.h"
 #include "supervisor/sup_procs.h"
 #include "supervisor/sup_release.h"
 
@@ -66,6 +67,10 @@ struct sup_spawn {
  * (socket(7), SO_REUSEPORT). */
 REL_MUST_USE int sup_peer_check_user(const struct sup_config *config, const struct sup_peer *beside,
                                      struct rel_err *e);
+
+/* What tells a release whose peer it runs in, beside the settings: name, generation, its folders.
+ */
+void sup_peer_env(const struct sup_peer *peer, struct sup_env *env);
 
 /* 0: *peer waits, as process contact.pid, to be let go or dropped. -1: nothing runs. */
 REL_MUST_USE int sup_peer_spawn(const struct sup_spawn *spawn, struct sup_peer **peer,

@@ -34,14 +34,16 @@ struct sup_steps {
 
 static const struct sup_boot_step *step_of(const struct sup_steps *s)
 {
-    return &s->o.config->before_boot[s->at];
+    return &s->o.steps[s->at];
 }
 
-static const char *name_of(const struct sup_steps *s)
+/* Owned by the caller. */
+static char *name_of(const struct sup_steps *s)
 {
     const struct sup_boot_step *step = step_of(s);
 
-    return step->eval ? step->eval : step->run[0];
+    return s->o.name ? rel_xstrdup(s->o.name)
+                     : rel_strf("'%s'", step->eval ? step->eval : step->run[0]);
 }
 
 static void pass_line(struct sup_steps *s)
@@ -97,9 +99,9 @@ static void on_closed(uv_handle_t *handle)
     struct sup_steps *s =
         of_watch((struct sup_watch *)((char *)handle - offsetof(struct sup_watch, handle)));
 
-    if (!s->e.code && ++s->at < s->o.config->before_boot_n && start_next(s, &s->e) == 0)
+    if (!s->e.code && ++s->at < s->o.step_n && start_next(s, &s->e) == 0)
         return;
-    s->o.done(s->o.ctx, &s->e);
+    s->o.done(s->o.ctx, s->tmp, &s->e);
     steps_free(s);
 }
 
@@ -116,7 +118,7 @@ static size_t kill_rest(const struct sup_steps *s)
     sup_family_add(&family, &root);
     for (size_t i = 0; i < procs.n; i++)
         if (!procs.v[i].zombie && procs.v[i].pid != getpid() &&
-            sup_proc_has(procs.v[i].pid, "RELEASE_TMP", s->tmp))
+            sup_proc_has(procs.v[i].pid, "RELSUP_STEPS", s->tmp))
             sup_family_add(&family, &procs.v[i]);
     sup_family_grow(&family, &procs);
     return sup_family_signal(&family, SIGKILL);
@@ -133,13 +135,13 @@ static void end_rest(const struct sup_steps *s)
 static void on_step_exit(struct sup_watch *watch, int status)
 {
     struct sup_steps *s = of_watch(watch);
-    rel_autofree char *end = sup_child_end_text(status);
+    rel_autofree char *end = sup_child_end_text(status), *name = name_of(s);
 
     s->running = false;
     end_rest(s);
     pass_output(s, true);
     if (s->e.code == 0 && status)
-        rel_fail(&s->e, REL_E_CHILD, 0, "before_boot: '%s' %s", name_of(s), end);
+        rel_fail(&s->e, REL_E_CHILD, 0, "%s: %s %s", s->o.what, name, end);
     uv_close((uv_handle_t *)&watch->handle, on_closed);
 }
 
@@ -149,6 +151,9 @@ static void make_env(const struct sup_steps *s, struct sup_env *env)
     sup_env_setf(env, "RELEASE_TMP=%s", s->tmp);
     sup_env_setf(env, "RELEASE_ROOT=%s", s->release->root);
     sup_env_setf(env, "RELEASE_VSN=%s", s->release->vsn);
+    for (size_t i = 0; s->o.more && i < s->o.more->n; i++)
+        sup_env_setf(env, "%s", s->o.more->v[i]);
+    sup_env_setf(env, "RELSUP_STEPS=%s", s->tmp); /* by which end_rest finds them */
 }
 
 static int hold_next(struct sup_steps *s, struct rel_err *e)
@@ -179,17 +184,22 @@ static int hold_next(struct sup_steps *s, struct rel_err *e)
 static int start_next(struct sup_steps *s, struct rel_err *e)
 {
     if (hold_next(s, e) < 0)
-        return rel_wrap(e, "before_boot");
+        return rel_wrap(e, "%s", s->o.what);
     if (s->o.record(s->o.ctx, &s->child, e) < 0) {
         sup_child_drop(&s->child);
-        return rel_wrap(e, "before_boot: a step that the journal does not know may not start");
+        return rel_wrap(e, "%s: a step that the journal does not know may not start", s->o.what);
     }
     if (sup_child_go(&s->child, e) < 0)
-        return rel_wrap(e, "before_boot");
+        return rel_wrap(e, "%s", s->o.what);
     s->running = true;
     s->until_ms = rel_mono_ms() + step_of(s)->timeout_ms;
     sup_watch_start(s->loop, &s->watch, s->child.pid, on_step_exit);
     return 0;
+}
+
+char *sup_steps_folder(const char *home, int generation)
+{
+    return rel_strf("%s/run/steps-%d", home, generation);
 }
 
 static int prepare(struct sup_steps *s, struct rel_err *e)
@@ -199,13 +209,13 @@ static int prepare(struct sup_steps *s, struct rel_err *e)
     if (sup_release_read(s->o.root, &s->release, e) < 0 ||
         sup_user_find(s->o.config->user, s->o.config->capabilities, &s->user, e) < 0)
         return -1;
-    for (size_t i = 0; i < s->o.config->before_boot_n; i++)
-        if (s->o.config->before_boot[i].eval && s->release->kind == PKG_KIND_RELX)
+    for (size_t i = 0; i < s->o.step_n; i++)
+        if (s->o.steps[i].eval && s->release->kind == PKG_KIND_RELX)
             return rel_fail(e, REL_E_INPUT, 0,
-                            "before_boot: a release of relx has no eval in a VM of its own, use "
-                            "\"run\"");
+                            "%s: a release of relx has no eval in a VM of its own, use \"run\"",
+                            s->o.what);
     s->log = rel_strf("%s/log/steps-%d.log", s->o.home, s->o.generation);
-    s->tmp = rel_strf("%s/run/steps-%d", s->o.home, s->o.generation);
+    s->tmp = sup_steps_folder(s->o.home, s->o.generation);
     fd = open(s->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     s->read_fd = open(s->log, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || s->read_fd < 0)
@@ -240,8 +250,10 @@ void sup_steps_tick(struct sup_steps *s)
 
 void sup_steps_kill(struct sup_steps *s, const char *why)
 {
+    rel_autofree char *name = name_of(s);
+
     if (!s->e.code)
-        rel_fail(&s->e, REL_E_CHILD, 0, "before_boot: '%s' %s", name_of(s), why);
+        rel_fail(&s->e, REL_E_CHILD, 0, "%s: %s %s", s->o.what, name, why);
     if (s->running)
         sup_tree_kill(s->child.pid, s->child.pid_start);
 }

@@ -146,7 +146,7 @@ static void do_unpack(struct sup *s)
         refuse(s, &e);
 }
 
-static void on_step_line(void *ctx, const char *text)
+void sup_on_step_line(void *ctx, const char *text)
 {
     struct sup *s = ctx;
 
@@ -154,7 +154,7 @@ static void on_step_line(void *ctx, const char *text)
         sup_conn_log(s->ask.conn, text);
 }
 
-static int on_step_held(void *ctx, const struct sup_child *child, struct rel_err *e)
+int sup_on_step_held(void *ctx, const struct sup_child *child, struct rel_err *e)
 {
     struct sup *s = ctx;
 
@@ -162,10 +162,11 @@ static int on_step_held(void *ctx, const struct sup_child *child, struct rel_err
     return sup_write_journal(s, e);
 }
 
-static void on_steps_done(void *ctx, const struct rel_err *e)
+static void on_steps_done(void *ctx, const char *tmp, const struct rel_err *e)
 {
     struct sup *s = ctx;
 
+    (void)tmp;
     s->steps = NULL;
     s->step = (struct sup_child){0};
     if (!s->ask.ended)
@@ -183,8 +184,11 @@ static void do_run_steps(struct sup *s)
                                     .root = root,
                                     .generation = s->generation + 1,
                                     .config = &s->config,
-                                    .line = on_step_line,
-                                    .record = on_step_held,
+                                    .steps = s->config.before_boot,
+                                    .step_n = s->config.before_boot_n,
+                                    .what = "before_boot",
+                                    .line = sup_on_step_line,
+                                    .record = sup_on_step_held,
                                     .done = on_steps_done,
                                     .ctx = s};
 

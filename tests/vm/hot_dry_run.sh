@@ -28,11 +28,12 @@ done
 before=$(listing)
 
 # which the automatic mode would do by a swap
-echo 'import Config' >"${releases[4]}/releases/0.5.0/runtime.exs"
+mkdir "${releases[4]}/lib/hx-0.5.0/priv"
+echo new >"${releases[4]}/lib/hx-0.5.0/priv/asset"
 assert_exit 0 relsup upgrade --auto --dry-run "${releases[4]}"
-assert_match 'would be replaced by 0\.5\.0 by a swap: .*runtime\.exs' "$(cat "$WORK/out")"
+assert_match 'would be replaced by 0\.5\.0 by a swap: files in priv of hx change, and it has no config_change/3' "$(cat "$WORK/out")"
 assert_eq "$before" "$(listing)" "after a dry run by a swap"
-rm "${releases[4]}/releases/0.5.0/runtime.exs"
+rm -r "${releases[4]}/lib/hx-0.5.0/priv"
 assert_exit 0 relsup upgrade --auto --dry-run "${releases[4]}"
 assert_match 'can be changed to 0\.5\.0 in place' "$(cat "$WORK/out")"
 assert_exit 0 hot --dry-run "${releases[4]}"

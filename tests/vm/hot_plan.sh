@@ -89,7 +89,7 @@ pids=$(ask '{whereis(hx_one), whereis(hx_sup)}')
 assert_exit 0 hot "$two" --dry-run
 for line in 'hx 1 -> 2' 'extra 1 added \(permanent\)' 'legacy 1 removed' 'changed hx_one \(hx\)' 'added hx_first' \
     'removed hx_old' '1 gen_server of hx_one' '1 supervisor of hx_sup' 'process hx_sup takes over' \
-    'hx: added, file, from_app \(told to config_change/3\)' 'hx 0.1.0 can be changed to 0.2.0 in place'; do
+    'hx: added new \(told to config_change/3\)' 'hx: file changed' 'hx: from_app changed' 'hx 0.1.0 can be changed to 0.2.0 in place'; do
     assert_match "$line" "$(cat "$WORK/out")"
 done
 # callees come before their callers
