@@ -46,16 +46,14 @@ work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms, wait_ms := 
     WaitUntil = now_ms() + WaitMs,
     gather([fun() -> relsup_hot_app:check(Apps) end]),
     Meta = relsup_hot_app:read(Plan),
-    Code = relsup_hot_code:read(Mods),
-    Script = relsup_hot_plan:make(Plan, Code),
-    Instrs = [I || {modules, Is} <- maps:get(stages, Script), I <- Is],
-    Scope = scope(Plan, Code, Instrs, Script),
+    Script = #{code := Code, instrs := Instrs} = relsup_hot_plan:make(Plan, relsup_hot_code:read(Mods)),
+    Scope = scope(Plan, Script),
     Brutal = [M || #{m := M, pre := brutal_purge} <- Instrs],
     relsup_hot_code:check_old(Mode, [M || {M, _} <- maps:get(olds, Code)] -- Brutal, WaitUntil),
     Found = found(relsup_hot_find:find(Scope, Ms), Scope, Plan, WaitUntil),
     takes_out(Script) orelse check_going(Found),
     Prepared = [{Is, relsup_hot_code:prepare(to_load(Is, Code))}
-                || {modules, Is} <- maps:get(stages, Script)],
+                || {What, Is} <- maps:get(stages, Script), What =:= modules orelse What =:= load],
     step(checked),
     Sections = relsup_hot_show:sections(Plan, Code, Script, Meta, Found),
     case Mode of
@@ -87,12 +85,13 @@ to_load(Instrs, #{load := Load}) ->
 count(Procs) ->
     length([P || P = {_, Kind, _} <- Procs, Kind =/= starter]).
 
-%% Whose processes end anyway: of applications that are removed, or restarted by their appup.
-scope(#{apps := Apps, modules := Mods, hints := Hints}, #{olds := Olds, removed := Removed}, Instrs,
-      #{stages := Stages}) ->
+%% Whose processes end anyway: of applications that are removed, or restarted by their appup. Who lives in a
+%% module that an appup is responsible for is its author's concern.
+scope(#{apps := Apps, modules := Mods, hints := Hints},
+      #{code := #{olds := Olds, removed := Removed}, instrs := Instrs, stages := Stages, own := Own}) ->
     Leaving = [App || {App, _, <<>>, _, _, _} <- Apps] ++ [App || {stop_app, App} <- Stages],
     Gone = [M || {App, M, _, _, _} <- Mods, lists:member(App, Leaving)],
-    Stay = fun(Ms) -> maps:from_keys(Ms -- Gone, true) end,
+    Stay = fun(Ms) -> maps:from_keys([M || M <- Ms -- Gone, not is_map_key(M, Own)], true) end,
     #{updated => maps:from_list([{M, relsup_hot_find:kind(M)} || #{m := M, how := update} <- Instrs]),
       touched => Stay([M || {M, _} <- Olds]), going => Stay(Removed), leaving => Leaving,
       hints => Hints}.
@@ -108,8 +107,8 @@ check_going(#{going := Going, procs := Procs}) ->
                    not lists:any(fun(Sup) -> is_map_key(Sup, Sups) end, relsup_hot_find:ancestors(P))]).
 
 %% An appup may end them, or take a handler out of its event manager.
-takes_out(#{before := Before, stages := Stages}) ->
-    Before =/= [] orelse lists:any(fun(S) -> lists:member(element(1, S), [apply, stop]) end, Stages).
+takes_out(#{stages := Stages}) ->
+    lists:any(fun({What, _}) -> lists:member(What, [apply, stop]); (_) -> false end, Stages).
 
 %%% From here on things are touched
 
@@ -117,17 +116,18 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known, kep
     note(undo, relsup_hot_code:prepare(maps:values(maps:get(back, Code)))),
     [note(Key, maps:get(Key, Code)) || Key <- [olds, added]],
     [note(Key, maps:get(Key, Plan)) || Key <- [scope, vsns]],
-    Sups = relsup_hot_sup:look(Procs, now_ms() + Ms),
+    Own = maps:get(own, Script),
+    Sups = relsup_hot_sup:look([P || P = {_, _, [M | _]} <- Procs, not is_map_key(M, Own)], now_ms() + Ms),
     warm_up(Procs, Plan),
     note(kept, Kept),
+    note(own, Own),
     note(began, now_us()),
     step(began),
     Env = application_controller:prep_config_change(),
-    [apply(M, F, A) || {M, F, A} <- maps:get(before, Script)],
     S = lists:foldl(fun stage/2,
-                    Plan#{known => Known, prepared => Prepared, sups => Sups, moved => false,
-                          types => types(Script, Plan), pause => 0, stopped => []},
-                    with_modules(maps:get(stages, Script))),
+                    Plan#{known => Known, prepared => Prepared, sups => Sups, own => Own, moved => false,
+                          types => types(Script, Plan), pause => 0},
+                    maps:get(stages, Script)),
     check_ending(S),
     start_new(S, maps:get(apps, S)),
     step(started),
@@ -154,19 +154,13 @@ types(#{stages := Stages}, #{apps := Apps}) ->
     [{App, Type} || {add_app, App, Type} <- Stages]
         ++ [{App, Type} || {App, _, New, _, _, Type} <- Apps, New =/= <<>>].
 
-%% Versions, paths and configuration change in the pause of the first modules; if there are none they
-%% still change.
-with_modules(Stages) ->
-    case [Is || {modules, Is} <- Stages] of
-        [] -> [{modules, []} | Stages];
-        _ -> Stages
-    end.
-
+%% Versions, paths and configuration change in the pause of the first modules, where no appup has its own
+%% order.
 stage({modules, Instrs}, S = #{found := #{procs := All}, scope := Scope, known := Known0, ms := Ms}) ->
     Procs0 = procs_of(Instrs, All),
     note(procs, Procs0),
     note(pause, true),
-    Until = now_ms() + deadline(Instrs, Ms),
+    Until = now_ms() + Ms,
     Began = now_us(),
     relsup_hot_pause:suspend(Procs0, Until),
     step(suspended),
@@ -177,35 +171,11 @@ stage({modules, Instrs}, S = #{found := #{procs := All}, scope := Scope, known :
     relsup_hot_pause:resume(Procs, now_ms() + Ms),
     step(resumed),
     S1#{pause := maps:get(pause, S) + now_us() - Began, procs => Procs ++ maps:get(procs, S, [])};
-stage({apply, {M, F, A}}, S) ->
-    try apply(M, F, A) of _ -> S
-    catch _:Why -> fail("~ts:~ts/~b of the appup failed: ~0tp", [M, F, length(A), Why])
-    end;
-stage({ready, App}, S = #{apps := Apps}) ->
-    start_new(S, lists:takewhile(fun(A) -> element(1, A) =/= App end, Apps)),
+stage({ready, Apps}, S = #{apps := All}) ->
+    start_new(S, [A || A <- All, lists:member(element(1, A), Apps)]),
     S;
-stage({stop_app, App}, S) ->
-    note(stopped_apps, [App]),
-    relsup_hot_app:stop(App),
-    S;
-stage({start_app, App}, S) ->
-    start_app(App, S),
-    S;
-stage({add_app, App, _}, S) ->
-    start_added(App, S),
-    S;
-stage({stop, Ms}, S = #{stopped := Stopped}) ->
-    S1 = S#{stopped := relsup_hot_sup:stopped_children(Ms) ++ Stopped},
-    note(stopped, maps:get(stopped, S1)),
-    S1;
-stage({start, _}, S = #{stopped := Stopped}) ->
-    [supervisor:restart_child(P, Id) || {P, Id} <- lists:reverse(Stopped)],
-    note(stopped, []),
-    S#{stopped := []}.
-
-%% An appup may give a module more time to suspend.
-deadline(Instrs, Ms) ->
-    lists:max([Ms | [T || #{timeout := T} <- Instrs, is_integer(T)]]).
+stage(Step, S) ->
+    relsup_hot_own:step(Step, S).
 
 procs_of(Instrs, All) ->
     Ms = maps:from_list([{M, true} || #{m := M} <- Instrs]),
@@ -291,7 +261,7 @@ verdict_of(S) ->
     receive Verdict when Verdict =:= commit -> Verdict end.
 
 %% Nothing fails any more: what cannot be ended is logged.
-commit(S = #{code := Code, apps := Apps}, commit) ->
+commit(S = #{code := Code, apps := Apps, own := Own}, commit) ->
     Result = result(ok, S),
     note(committed, Result),
     step(committed),
@@ -300,7 +270,8 @@ commit(S = #{code := Code, apps := Apps}, commit) ->
     quietly([fun() -> relsup_hot_app:become(maps:get(types, S)) end]
             ++ [fun() -> relsup_hot_sup:remove(C) end || C <- maps:get(children, S, [])]
             ++ [fun() -> relsup_hot_app:unload(App) end || App <- Gone]
-            ++ [fun() -> relsup_hot_code:delete(maps:get(removed, Code)) end,
+            ++ [fun() -> relsup_hot_code:delete([M || M <- maps:get(removed, Code), not is_map_key(M, Own)]) end,
+                fun() -> relsup_hot_own:finish(S) end,
                 fun() -> relsup_hot_code:del_paths(Gone) end,
                 fun() -> relsup_hot_code:remember_closures(maps:values(maps:get(back, Code))) end]
             ++ [fun() -> relsup_hot_code:purge_after(M, Post) end

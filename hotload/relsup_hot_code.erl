@@ -3,7 +3,7 @@
 %% version from being purged.
 -module(relsup_hot_code).
 
--export([read/1, prepare/1, load/1, check_old/3, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
+-export([read/1, take_in/4, prepare/1, load/1, check_old/3, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
 -export([undo/2, delete/1, purge_after/2, remember_closures/1, move_paths/1, add_paths/1, del_paths/1, set_path/1]).
 
 -import(relsup_hot_text, [refuse/2, in_use/2, fail/2, names/1, mods/1, text/2, gather/1]).
@@ -84,6 +84,23 @@ read_beam(M, Path, Md5) ->
         {error, Why} ->
             refuse("module ~ts: ~ts: ~ts", [M, Path, file:format_error(Why)])
     end.
+
+%% With what an appup does with modules that nobody else would touch: it loads one that was not loaded, or
+%% removes one that is the same in both releases.
+take_in(Loads, Removes, Mods, Code = #{load := Load, back := Back, olds := Olds, added := Added, asleep := Asleep}) ->
+    Woken = [M || M <- Asleep, lists:member(M, Loads)],
+    New = [{M, {M, file(File), read_beam(M, File, Md5)}} || {_, M, _, File, Md5} <- Mods, lists:member(M, Woken)],
+    Gone = [M || M <- Removes, erlang:module_loaded(M), not lists:keymember(M, 1, Olds), not lists:member(M, Loads)],
+    gather([fun() -> check_loaded(M, which(M)) end || M <- Gone]
+           ++ [fun() -> check_known(M, Code) end || M <- Loads]),
+    Code#{load := maps:merge(Load, maps:from_list(New)), added := Woken ++ Added, asleep := Asleep -- Woken,
+          olds := [{M, M:module_info(md5)} || M <- Gone] ++ Olds,
+          back := maps:merge(Back, maps:from_list([{M, {M, which(M), read_back(M, which(M))}} || M <- Gone]))}.
+
+check_known(M, #{load := Load, removed := Removed}) ->
+    is_map_key(M, Load) orelse not lists:member(M, Removed)
+        andalso (erlang:module_loaded(M) orelse code:where_is_file(atom_to_list(M) ++ ".beam") =/= non_existing)
+        orelse refuse("an appup loads module ~ts, which the new release does not have", [M]).
 
 %% A prepared term serves one finish_loading; used twice it takes the VM down (facts: code_server
 %% crashes), hence one for the way in and one for the way back.
@@ -275,9 +292,11 @@ undo(K = #{undo := Undo, olds := Olds, added := Added}, Until) ->
     end.
 
 %% Only one instance of the old code can be there beside the new code, and who was kept in it had the time
-%% to leave. Returns {ended, Text} where somebody had to be ended.
-undo_used(Ms, Kept, #{undo := Undo, added := Added}) ->
-    Pids = lists:usort([P || {P, M} <- Kept, lists:member(M, Ms)]),
+%% to leave; so had who runs a module of an appup, which says nothing of him. Returns {ended, Text} where
+%% somebody had to be ended.
+undo_used(Ms, Kept, #{undo := Undo, added := Added} = K) ->
+    Own = [M || M <- Ms, is_map_key(M, maps:get(own, K, #{}))],
+    Pids = lists:usort([P || {P, M} <- Kept, lists:member(M, Ms)] ++ [P || Own =/= [], P <- relsup_hot_find:users(Own)]),
     Ended = text("~ts was still in the old code, and was ended", [names(Pids)]),
     [exit(P, kill) || P <- Pids],
     case unpurged(Ms, now_ms() + ?END_MS) of

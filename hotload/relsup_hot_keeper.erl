@@ -57,7 +57,7 @@ last(Fmt, Args) ->
 result(Outcome, Fmt, Args) ->
     {Outcome, 0, 0, 0, text(Fmt, Args), []}.
 
-%% Called by the worker. Keys: procs and started add to what is there; all others replace it.
+%% Called by the worker. Keys: procs, started and effect add to what is there; all others replace it.
 note(Key, Value) ->
     [P ! {note, Key, Value} || P <- [get(keeper), get(standby)]],
     ok.
@@ -76,7 +76,7 @@ keeper(Client, Caller, Plan = #{timeout_ms := Timeout}, Work) ->
     {Worker, Mon} = spawn_opt(fun() -> worker(Keeper, Standby, Work) end,
                               [monitor, {message_queue_data, off_heap}]),
     K = #{worker => Worker, caller => Caller, plan => Plan, until => now_ms() + Timeout,
-          late => text("it was not over within ~b ms", [Timeout]), procs => [], started => []},
+          late => text("it was not over within ~b ms", [Timeout]), procs => [], started => [], effects => []},
     Standby ! {stand_by, K},
     watch(K#{mon => Mon, client => monitor(process, Client)}).
 
@@ -124,6 +124,8 @@ noted(procs, New, K = #{procs := Procs}) ->
     K#{procs := New ++ Procs};
 noted(started, One, K = #{started := Started}) ->
     K#{started := [One | Started]};
+noted(effect, Effect, K = #{effects := Effects}) ->
+    K#{effects := relsup_hot_effects:noted(Effect, Effects)};
 %% Nobody is held longer than this, whatever the worker does.
 noted(pause, true, K = #{plan := #{suspend_ms := Ms}}) ->
     K#{until := now_ms() + 3 * Ms};
@@ -180,8 +182,9 @@ refused_text([Why | More]) -> text("~ts (and ~b more reasons)", [Why, length(Mor
 %% pause is not over yet. Code before states, because a gen_statem reads its callback mode from the
 %% code that is loaded; and resume whatever happened. A process takes its messages in their order, so
 %% nobody waits for one that is still in its code_change.
-undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs}) ->
+undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs, effects := Effects0}) ->
     Awake = maps:get(awake, K, false),
+    {Ended, Effects} = undo_effects(Effects0, K, Ms),
     Started = case Awake of
                   true -> bounded(fun() -> undo_started(K, now_ms() + Ms) end, "what is new", Ms);
                   false -> ok
@@ -196,10 +199,10 @@ undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs}) ->
     relsup_hot_pause:forget(Procs),
     States = check_undone(Asked, now_ms() + Ms),
     _ = ?SYS:wait(Resumed, fun(_) -> true end, now_ms() + Ms),
-    Stopped = bounded(fun() -> undo_stopped(K) end, "what was stopped", Ms),
+    Stopped = bounded(fun() -> relsup_hot_effects:start_old(Effects) end, "what was stopped", Ms),
     Awake andalso bounded(fun() -> relsup_hot_app:config_change(Env, maps:get(told, K, [])) end,
                           "config_change/3", Ms),
-    case [Text || Text <- [Started, Code, Meta, States, Stopped], is_binary(Text)] of
+    case [Text || Text <- [Ended, Started, Code, Meta, States, Stopped], is_binary(Text)] of
         [] -> {rolled_back, [["; ", Text] || {ended, Text} <- [Code]]};
         Left -> {stuck, [["; ", Text] || Text <- Left]}
     end.
@@ -216,6 +219,18 @@ bounded(Fun, What, Ms) ->
     after Ms ->
             exit(Pid, kill),
             text("~ts is not undone within ~b ms", [What, Ms])
+    end.
+
+%% What steps of appups ended or started; the one in the middle of which it failed, too.
+undo_effects([], _, _) ->
+    {ok, []};
+undo_effects(Effects0, K, Ms) ->
+    Keeper = self(),
+    Ref = make_ref(),
+    End = fun() -> Keeper ! {Ref, relsup_hot_effects:end_new(Effects0, maps:get(home, K, none))}, ok end,
+    case bounded(End, "what an appup started", Ms) of
+        ok -> receive {Ref, Effects} -> {ok, Effects} end;
+        Text -> {Text, [E || E = {_, After} <- Effects0, After =/= none]}
     end.
 
 undo_started(K = #{started := Started}, Until) ->
@@ -281,11 +296,3 @@ check_undone(Asked, Until) ->
         [] -> ok;
         Pids -> text("the old state of ~ts is not back", [names(Pids)])
     end.
-
-%% What an appup had stopped.
-undo_stopped(K = #{plan := #{apps := Apps}}) ->
-    Types = [{App, Type} || {App, Old, New, _, _, Type} <- Apps, Old =/= <<>>, New =/= <<>>],
-    [ok = relsup_hot_app:start(App, Type) || App <- maps:get(stopped_apps, K, []), {A, Type} <- Types, A =:= App],
-    is_map_key(stopped_apps, K) andalso relsup_hot_app:become(Types),
-    [supervisor:restart_child(P, Id) || {P, Id} <- maps:get(stopped, K, [])],
-    ok.

@@ -19,8 +19,7 @@ sections(Plan, Code, Script, Meta, Found) ->
                {kept, kept(Found)},
                {supervisors, supervisors(Found)},
                {configuration, configuration(Meta, Code)},
-               {steps, [step(Stage) || Stage <- [{apply, MFA} || MFA <- maps:get(before, Script)]
-                                           ++ maps:get(stages, Script), not lists:member(element(1, Stage), [modules, ready])]},
+               {steps, [Line || Stage <- maps:get(stages, Script), Line <- step(Stage)]},
                {notes, maps:get(notes, Script) ++ notes(Plan)},
                {harm, harm(Plan, Script, Found) ++ settings_harm(Plan, Meta, Code)}]].
 
@@ -53,9 +52,9 @@ heard(App, Meta, Code) ->
     end.
 
 %% In the order in which they depend on each other, callees first.
-modules(#{modules := Mods}, #{load := Load} = Code, #{stages := Stages}) ->
+modules(#{modules := Mods}, #{load := Load} = Code, #{instrs := Instrs}) ->
     Order = relsup_hot_code:order(maps:values(Load)),
-    By = maps:from_list([{M, I} || {modules, Is} <- Stages, I = #{m := M} <- Is]),
+    By = maps:from_list([{M, I} || I = #{m := M} <- Instrs]),
     Apps = maps:from_list([{M, App} || {App, M, _, _, _} <- Mods]),
     Lines = [text("~ts ~ts (~ts)~ts", [verb(M, Code), M, home(maps:get(M, Apps, '?')), how(M, By)])
              || M <- Order ++ maps:get(removed, Code)],
@@ -115,12 +114,13 @@ settings_harm(#{privs := Privs}, Meta, Code) ->
             || App <- Privs, not relsup_hot_app:listens(App, Meta, Code)].
 
 step({apply, {M, F, A}}) ->
-    text("appup: apply ~ts:~ts/~b, which no failure undoes", [M, F, length(A)]);
-step({stop_app, App}) -> text("appup: application ~ts is stopped", [App]);
-step({start_app, App}) -> text("appup: application ~ts is started again", [App]);
-step({add_app, App, Type}) -> text("appup: application ~ts is started (~ts)", [App, Type]);
-step({stop, Ms}) -> text("appup: children of ~ts are stopped", [relsup_hot_text:mods(Ms)]);
-step({start, Ms}) -> text("appup: children of ~ts are started again", [relsup_hot_text:mods(Ms)]).
+    [text("appup: apply ~ts:~ts/~b, of which a failure undoes only what it ends and starts", [M, F, length(A)])];
+step({stop_app, App}) -> [text("appup: application ~ts is stopped", [App])];
+step({start_app, App}) -> [text("appup: application ~ts is started again", [App])];
+step({add_app, App, Type}) -> [text("appup: application ~ts is started (~ts)", [App, Type])];
+step({stop, Ms}) -> [text("appup: children of ~ts are stopped", [relsup_hot_text:mods(Ms)])];
+step({start, Ms}) -> [text("appup: children of ~ts are started again", [relsup_hot_text:mods(Ms)])];
+step(_) -> [].
 
 %% The common supervisor of Elixir, made by Supervisor.start_link/2 with a list: the list is in
 %% start/2 of the application, which runs once.
@@ -148,7 +148,7 @@ is_default(App) ->
         _ -> false
     end.
 
-harm(Plan, #{stages := Stages}, #{frozen := Frozen, kept := Kept}) ->
+harm(Plan, #{stages := Stages, instrs := Instrs}, #{frozen := Frozen, kept := Kept}) ->
     [text("~ts would not leave the old code of ~ts by itself", [relsup_hot_wait:describe(P, M), M])
      || {P, M} <- Kept, relsup_hot_wait:lives_in(P, M)]
         ++ [text("~ts changed, and children that its start/2 lists are not compared", [M])
@@ -158,5 +158,5 @@ harm(Plan, #{stages := Stages}, #{frozen := Frozen, kept := Kept}) ->
         ++ [text("its appup stops the processes of ~ts", [relsup_hot_text:mods(Ms)])
             || {stop, Ms} <- Stages]
         ++ [text("~ts of ~ts would be ended, its appup says so", [name(P), M])
-            || {modules, Is} <- Stages, #{m := M, pre := brutal_purge} <- Is,
+            || #{m := M, pre := brutal_purge} <- Instrs,
                erlang:check_old_code(M), P <- relsup_hot_find:users([M])].

@@ -100,7 +100,7 @@ of() {
 }
 
 assert_exit 0 hot "$two" --dry-run
-for line in 'appup: apply applied_lib:keep/1, which no failure undoes' 'appup: application restarted is stopped' \
+for line in 'appup: apply applied_lib:keep/1, of which a failure undoes only what it ends and starts' 'appup: application restarted is stopped' \
     'appup: children of stopped_srv are stopped' 'advanced: its appup is followed \(up\)' \
     'soft: module soft_lib differs, but its appup does not name it'; do
     assert_match "$line" "$(cat "$WORK/out")"

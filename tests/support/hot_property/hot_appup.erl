@@ -8,12 +8,25 @@
 -import(hot_world, [pick/1, chance/1]).
 
 %% B with appups for some of its applications that have another version than in A. Those are left alone
-%% in which something is spoilt that an appup would have to know of. `Applies`: what an appup applies is not
-%% undone, so it stays out where the upgrade is to fail.
+%% in which something is spoilt that an appup would have to know of, or whose children come or go in a
+%% supervisor that an appup cannot name. `Applies`: what an appup applies may have another process than
+%% before, so it stays out where the upgrade is to fail.
 add(A = #{apps := Old}, B = #{apps := Apps}, Applies) ->
     Names = [N || #{name := N, vsn := Vsn} <- Apps, #{name := N1, vsn := Vsn1} <- Old, N =:= N1, Vsn =/= Vsn1,
-                  chance(40), lists:all(fun is_usual/1, hot_world:mods(N, B))],
+                  chance(40), lists:all(fun is_usual/1, hot_world:mods(N, B)), can_tell(N, A, B, Applies)],
     lists:foldl(fun(App, W) -> add_one(App, A, Applies, W) end, B, Names).
+
+can_tell(App, #{mods := Before}, B, Applies) ->
+    lists:all(fun(#{name := M}) ->
+                      case {maps:get(M, Before, none), maps:get(M, maps:get(mods, B))} of
+                          {Old = #{kind := sup}, New = #{kind := sup}} ->
+                              ids(Old) =:= ids(New) orelse Applies andalso is_map(children(Old, New));
+                          _ -> true
+                      end
+              end, hot_world:mods(App, B)).
+
+ids(#{strategy := simple_one_for_one}) -> [];
+ids(#{children := Cs}) -> lists:sort([Id || #{id := Id} <- Cs]).
 
 is_usual(#{spoil := Spoil}) -> Spoil =:= none orelse Spoil =:= sick orelse is_tuple(Spoil).
 
@@ -32,7 +45,8 @@ instructions(App, A = #{mods := Before}, Applies, B = #{mods := After}) ->
     Changed = [M || M <- Names(B), is_map_key(M, Before), hot_change:changed(M, A, B)],
     {Forms, B1} = lists:mapfoldl(fun(M, W) -> form(M, W) end, B, Changed),
     {FormsUp, FormsDown} = lists:unzip(Forms),
-    Kids = [children(maps:get(M, Before), maps:get(M, After)) || Applies, M <- in_tree_order(Changed, B)],
+    Kids = [C || Applies, M <- in_tree_order(Changed, B),
+                 C <- [children(maps:get(M, Before), maps:get(M, After))], C =/= none],
     {[{add_module, M} || M <- Added] ++ ends(removed, Kids) ++ FormsUp ++ starts(added, Kids)
          ++ [{delete_module, M} || M <- Removed],
      [{add_module, M} || M <- Removed] ++ ends(added, Kids) ++ FormsDown ++ starts(removed, Kids)
@@ -87,7 +101,7 @@ children(#{kind := sup, named := true, children := Old, strategy := S1},
     Ids = fun(Cs) -> [Id || #{id := Id} <- Cs] end,
     #{sup => Sup, added => Ids(New) -- Ids(Old), removed => Ids(Old) -- Ids(New)};
 children(_, _) ->
-    #{sup => none, added => [], removed => []}.
+    none.
 
 ends(Which, Kids) ->
     [{apply, {supervisor, F, [Sup, Id]}}
