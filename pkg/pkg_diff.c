@@ -238,9 +238,13 @@ static bool is_settings_file(const char *place)
 static void add_settings_file(struct pkg_sides *s, const char *name, enum pkg_change change)
 {
     pkg_diff_add(s->d, PKG_DIFF_CONFIG, change, name);
-    if (strcmp(name, "remote.vm.args") != 0)
+    if (!strcmp(name, "runtime.exs"))
         pkg_diff_note(s->d,
-                      rel_strf("%s is read at boot only, a hot upgrade does not use it", name));
+                      rel_xstrdup("runtime.exs is evaluated by a hot upgrade ahead of it, and "
+                                  "where that fails it is none"));
+    if (!strcmp(name, "env.sh"))
+        pkg_diff_note(s->d, rel_xstrdup("env.sh is read at boot only, a hot upgrade uses it for "
+                                        "nothing but to evaluate the configuration"));
 }
 
 static void add_file(struct pkg_sides *s, const char *place, const struct pkg_file *old,

@@ -88,11 +88,28 @@ void pkg_diff_apps(struct pkg_sides *s)
             diff_lone(s, &s->new->apps[i], PKG_ADDED);
 }
 
-/* As sup_hot.c tells which applications change: by version or by a module. */
+static bool is_in_priv(const struct pkg_diff_item *item, const char *app)
+{
+    size_t n = strlen("lib/") + strlen(app);
+
+    return (item->section == PKG_DIFF_FILE || item->section == PKG_DIFF_NATIVE) && item->group &&
+           !strcmp(item->group, app) && !strncmp(item->name + n, "/priv/", strlen("/priv/"));
+}
+
+static bool priv_changes(const struct pkg_diff *d, const char *app)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (is_in_priv(&d->v[i], app))
+            return true;
+    return false;
+}
+
+/* As sup_diff.c tells which applications change: by version, by a module, or by what lies in priv.
+ */
 static bool is_changed(const struct pkg_sides *s, const struct pkg_outline_app *old,
                        const struct pkg_outline_app *new)
 {
-    if (strcmp(old->vsn, new->vsn) != 0)
+    if (strcmp(old->vsn, new->vsn) != 0 || priv_changes(s->d, new->name))
         return true;
     for (size_t i = 0; i < s->d->n; i++)
         if (s->d->v[i].section == PKG_DIFF_MODULE && s->d->v[i].group &&
@@ -141,6 +158,65 @@ static void check_needs(struct pkg_sides *s, const struct pkg_outline_app *new)
     }
 }
 
+/* The callback module of the application; NULL: it has none. */
+static const struct pkg_file *callback_of(const struct pkg_survey *survey,
+                                          const struct pkg_outline_app *app)
+{
+    pkg_autoarena struct pkg_arena a = {0};
+    const struct pkg_term *mod = pkg_get(app_keys(&a, app), "mod");
+    const char *name = pkg_atom_text(pkg_at(mod, 0));
+    rel_autofree char *path = name ? rel_strf("%s/ebin/%s.beam", app->dir, name) : NULL;
+
+    for (size_t i = 0; path && i < survey->n; i++)
+        if (survey->v[i].module && !strcmp(survey->v[i].path, path))
+            return &survey->v[i];
+    return NULL;
+}
+
+static bool has_mfa(const struct pkg_beam_mfa *v, size_t n, const struct pkg_beam_mfa *what)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i].arity == what->arity && !strcmp(v[i].f, what->f) &&
+            (!what->m || !strcmp(v[i].m, what->m)))
+            return true;
+    return false;
+}
+
+/* The common pattern of Elixir: what the plan in the node tells by the supervisor that runs. */
+static void note_start(struct pkg_sides *s, const struct pkg_outline_app *old,
+                       const struct pkg_outline_app *new)
+{
+    static const struct pkg_beam_mfa start_link = {"Elixir.Supervisor", "start_link", 2};
+    const struct pkg_file *was = callback_of(s->old_survey, old),
+                          *is = callback_of(s->new_survey, new);
+
+    if (!was || !is || !memcmp(was->module->md5, is->module->md5, sizeof(was->module->md5)) ||
+        (!has_mfa(was->module->imports, was->module->import_n, &start_link) &&
+         !has_mfa(is->module->imports, is->module->import_n, &start_link)))
+        return;
+    pkg_diff_note(s->d, rel_strf("%s changes: a hot upgrade does not run its start/2 again, so "
+                                 "children that it lists for its supervisor stay as they are "
+                                 "(--auto swaps)",
+                                 is->module->module));
+}
+
+static void note_priv(struct pkg_sides *s, const struct pkg_outline_app *new)
+{
+    static const struct pkg_beam_mfa config_change = {NULL, "config_change", 3};
+    const struct pkg_file *callback = callback_of(s->new_survey, new);
+
+    if (!priv_changes(s->d, new->name))
+        return;
+    if (callback && has_mfa(callback->module->exports, callback->module->export_n, &config_change))
+        pkg_diff_note(s->d, rel_strf("files in priv of %s change: a hot upgrade tells it by "
+                                     "config_change/3",
+                                     new->name));
+    else
+        pkg_diff_note(s->d, rel_strf("files in priv of %s change, and it has no config_change/3 to "
+                                     "hear of it in a hot upgrade (--auto swaps)",
+                                     new->name));
+}
+
 static void check_changed(struct pkg_sides *s, const struct pkg_outline_app *old,
                           const struct pkg_outline_app *new)
 {
@@ -150,6 +226,8 @@ static void check_changed(struct pkg_sides *s, const struct pkg_outline_app *old
     }
     if (!is_loaded(old))
         pkg_diff_not_hot(s->d, rel_strf("application %s changes and is not loaded", new->name));
+    note_start(s, old, new);
+    note_priv(s, new);
     check_needs(s, new);
 }
 
