@@ -29,27 +29,26 @@ int hot_node_ready(struct hot_node *node, int timeout_ms, int64_t *sign, char **
     return rel_fail(e, REL_E_REMOTE, 0, "%s answers oddly about its applications", node->name);
 }
 
-static int call_agent(struct hot_node *node, const char *fun, int timeout_ms, struct rel_err *e)
+static int call_agent(const struct hot_contact *c, const char *fun, int timeout_ms,
+                      struct rel_err *e)
 {
+    hot_autonode struct hot_node *node = NULL;
     int64_t until_ms = rel_mono_ms() + timeout_ms;
     struct hot_call call = {hot_beam_relsup_agent.module, fun, NULL, until_ms};
     hot_autoterm struct hot_term t = {0};
 
-    if (hot_agent_ensure(node, &hot_beam_relsup_agent, until_ms, e) < 0)
+    if (hot_node_open(c, timeout_ms, &node, e) < 0 ||
+        hot_agent_ensure(node, &hot_beam_relsup_agent, until_ms, e) < 0)
         return -1;
     return hot_node_call(node, &call, &t, e);
 }
 
-int hot_node_share(struct hot_node *node, int timeout_ms, struct rel_err *e)
+int hot_node_share(const struct hot_contact *c, bool share, int timeout_ms, struct rel_err *e)
 {
-    return call_agent(node, "share", timeout_ms, e);
+    return call_agent(c, share ? "share" : "alone", timeout_ms, e);
 }
 
 int hot_node_share_now(const struct hot_contact *c, int timeout_ms, struct rel_err *e)
 {
-    hot_autonode struct hot_node *node = NULL;
-
-    if (hot_node_open(c, timeout_ms, &node, e) < 0)
-        return -1;
-    return call_agent(node, "share_now", timeout_ms, e);
+    return call_agent(c, "share_now", timeout_ms, e);
 }

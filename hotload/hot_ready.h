@@ -12,10 +12,12 @@
 REL_MUST_USE int hot_node_ready(struct hot_node *node, int timeout_ms, int64_t *sign, char **why,
                                 struct rel_err *e);
 
-/* The listeners of gen_tcp that it opens from now on may be shared with another VM. */
-REL_MUST_USE int hot_node_share(struct hot_node *node, int timeout_ms, struct rel_err *e);
+/* The listeners of gen_tcp that it opens from now on may be shared with another VM, or may not, as
+ * before. */
+REL_MUST_USE int hot_node_share(const struct hot_contact *c, bool share, int timeout_ms,
+                                struct rel_err *e);
 
-/* And those that it has open: for where relsup itself may not touch them. */
+/* Those that it has open may: for where relsup itself may not touch them. */
 REL_MUST_USE int hot_node_share_now(const struct hot_contact *c, int timeout_ms, struct rel_err *e);
 
 #endif

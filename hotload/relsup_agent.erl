@@ -9,7 +9,7 @@
 %%   {relsup, N, done, ok | failed | timeout, Utf8Binary}
 %% docs/rpc-output.md says how writes to standard_error are found.
 -module(relsup_agent).
--export([eval/2, send_fd/2, ready/0, share/0, share_now/0]).
+-export([eval/2, send_fd/2, ready/0, share/0, alone/0, share_now/0]).
 
 %% More than this many traced messages unread: the expression sends a lot, and following it is not
 %% worth the memory.
@@ -65,12 +65,24 @@ top(Master) when is_pid(Master) ->
 top(Other) ->
     Other.
 
-%% What it listens on from now on may be shared with another VM (SO_REUSEPORT, socket(7)): it was
-%% booted without, so that a port which somebody else has would not open.
+%% What it listens on from now on may be shared with another VM (SO_REUSEPORT, socket(7)). Ours is always
+%% the first of these options, the release's own are behind it (sup_peer.c).
 share() ->
-    Option = share_option(),
-    Options = application:get_env(kernel, inet_default_listen_options, []),
-    application:set_env(kernel, inet_default_listen_options, [Option | lists:delete(Option, Options)]).
+    listen_options(share_option()).
+
+%% It may not: a port that somebody has, in this VM too, does not open.
+alone() ->
+    listen_options({reuseaddr, true}).
+
+listen_options(Ours) ->
+    Own = case application:get_env(kernel, inet_default_listen_options, []) of
+              [First | Rest] -> case lists:member(First, [share_option(), {reuseaddr, true}]) of
+                                    true -> Rest;
+                                    false -> [First | Rest]
+                                end;
+              [] -> []
+          end,
+    application:set_env(kernel, inet_default_listen_options, [Ours | Own]).
 
 %% And what it has open already, where nobody outside can do that.
 share_now() ->

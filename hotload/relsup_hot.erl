@@ -121,6 +121,8 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known, kep
     warm_up(Procs, Plan),
     note(kept, Kept),
     note(own, Own),
+    Listeners = relsup_hot_listen:look(),
+    note(listeners, Listeners),
     note(began, now_us()),
     step(began),
     Env = application_controller:prep_config_change(),
@@ -133,7 +135,9 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known, kep
     step(started),
     note(told, told(S)),
     relsup_hot_app:config_change(Env, told(S)),
-    commit(S, verdict_of(S)).
+    relsup_hot_listen:check(Listeners),
+    S1 = S#{listeners => Listeners},
+    commit(S1, verdict_of(S1)).
 
 %% Who hears of the change even if its environment is what it was.
 told(#{apps := Apps, privs := Privs}) ->

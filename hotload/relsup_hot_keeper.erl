@@ -195,6 +195,7 @@ undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs, effects := Effects0}) ->
     Code = attempt(fun() -> undo_code(K, now_ms() + Ms) end),
     Meta = attempt(fun() -> relsup_hot_app:undo(K) end),
     Asked = undo_states(K, Awake),
+    attempt(fun() -> relsup_hot_listen:close_extra(maps:get(listeners, K, #{})) end),
     Resumed = ?SYS:post([{Pid, resume} || {Pid, _, _} <- Newcomers ++ Procs]),
     relsup_hot_pause:forget(Procs),
     States = check_undone(Asked, now_ms() + Ms),

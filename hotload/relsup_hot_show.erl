@@ -21,7 +21,7 @@ sections(Plan, Code, Script, Meta, Found) ->
                {configuration, configuration(Meta, Code)},
                {steps, [Line || Stage <- maps:get(stages, Script), Line <- step(Stage)]},
                {notes, maps:get(notes, Script) ++ notes(Plan)},
-               {harm, harm(Plan, Script, Found) ++ settings_harm(Plan, Meta, Code)}]].
+               {harm, harm(Plan, Code, Script, Found) ++ settings_harm(Plan, Meta, Code)}]].
 
 %% What only became known on the way.
 done(S = #{found := #{kept := Kept}}) ->
@@ -32,7 +32,8 @@ done(S = #{found := #{kept := Kept}}) ->
                          ++ [text("~ts: child ~0tp ended", [name(P), Id]) || Id <- Removed]
                          ++ [text("~ts: another specification of child ~0tp, from its next start on",
                                   [name(P), Id]) || Id <- Changed]],
-    [{children, Lines} || Lines =/= []] ++ [{old_code, kept(#{kept => Still})} || Still =/= []].
+    Extra = relsup_hot_listen:extra(maps:get(listeners, S)),
+    [{children, Lines} || Lines =/= []] ++ [{listeners, Extra} || Extra =/= []] ++ [{old_code, kept(#{kept => Still})} || Still =/= []].
 
 applications(#{apps := Apps, modules := Mods, privs := Privs}, Meta, Code) ->
     [text("~ts~ts", [application(A, lists:keymember(element(1, A), 1, Mods)),
@@ -148,9 +149,12 @@ is_default(App) ->
         _ -> false
     end.
 
-harm(Plan, #{stages := Stages, instrs := Instrs}, #{frozen := Frozen, kept := Kept}) ->
-    [text("~ts would not leave the old code of ~ts by itself", [relsup_hot_wait:describe(P, M), M])
-     || {P, M} <- Kept, relsup_hot_wait:lives_in(P, M)]
+harm(Plan, Code, #{stages := Stages, instrs := Instrs}, #{frozen := Frozen, kept := Kept, procs := Procs}) ->
+    Sups = lists:usort([M || {_, supervisor, [M]} <- Procs]),
+    [text("init/1 of ~ts, which is run again, opens a listener (~ts:~ts/~b)", [M, M1, F, A])
+     || {M, {M1, F, A}} <- relsup_hot_listen:opens(Sups, maps:get(load, Code))]
+        ++ [text("~ts would not leave the old code of ~ts by itself", [relsup_hot_wait:describe(P, M), M])
+            || {P, M} <- Kept, relsup_hot_wait:lives_in(P, M)]
         ++ [text("~ts changed, and children that its start/2 lists are not compared", [M])
      || M <- changed_starts(Plan)]
         ++ [text("the children of ~ts cannot be compared", [name(P)]) || P <- Frozen]

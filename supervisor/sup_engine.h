@@ -334,6 +334,9 @@ REL_MUST_USE int sup_evaluate(struct sup *s, void (*done)(struct sup *s), struct
 void sup_on_step_line(void *ctx, const char *text);
 int sup_on_step_held(void *ctx, const struct sup_child *child, struct rel_err *e);
 
+/* sup_share.c: the active peer may share the ports that it opens from now on, or may not. */
+void sup_share(struct sup *s, bool share);
+
 /* sup_steer.c. Each order posts what comes of it. */
 
 /* Before the candidate is booted: the old peer's sockets alone get connections. -1: refused. */

@@ -43,7 +43,7 @@ static int look_at_node(const struct hot_contact *c, struct sup_readiness *r, st
     if (r->why)
         return 0;
     offer_face(node);
-    return hot_node_share(node, PROBE_MS, e);
+    return 0;
 }
 
 /* In another address form it is another group for the kernel, and could take nothing over. All of

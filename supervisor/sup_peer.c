@@ -187,6 +187,7 @@ static int prepare(const struct sup_spawn *s, struct sup_peer *p, const struct s
     p->uid = user->uid;
     p->dir = rel_xstrdup(s->dir);
     add_to_chain(p);
+    p->shares = s->share;
     p->since_ms = rel_wall_ms();
     p->began_ms = rel_mono_ms();
     return make_files(s, p, user, e);

@@ -50,6 +50,7 @@ struct sup_peer {
     int64_t ready_ms; /* so long it took until it was ready; 0: it is not */
     bool served;      /* it has got connections other than previews: it is ended gracefully */
     bool gone;        /* its VM is */
+    bool shares;      /* the ports that it opens from now on (sup_share.c) */
     int status;       /* how that ended (wait(2)) */
     const struct sup_peer_owner *owner;
 };

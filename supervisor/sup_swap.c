@@ -268,6 +268,7 @@ static void do_spawn(struct sup *s)
         sup_post(s, SWAP_CANDIDATE_EXITED);
         return;
     }
+    sup_share(s, true);
     sup_step(s, "boot", "running", s->candidate->contact.node);
 }
 

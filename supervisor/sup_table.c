@@ -58,6 +58,8 @@ static void enter(struct sup *s, enum swap_state state)
     s->entered_ms = s->nudged_ms = now;
     s->deadline_ms = time_ms < 0 ? INT64_MAX : now + time_ms;
     sup_note_journal(s);
+    if (state == SWAP_IDLE)
+        sup_share(s, false);
 }
 
 void sup_post(struct sup *s, enum swap_event event)
