@@ -154,7 +154,7 @@ static char *held_text(const char *release, const json_t *result)
 /* What is still so when it is done. */
 static void add_rest(struct rel_buf *b, const json_t *plan)
 {
-    static const char *const sections[] = {"old_code", "closures"};
+    static const char *const sections[] = {"old_code", "closures", "notes"};
     json_t *line;
     size_t i;
 

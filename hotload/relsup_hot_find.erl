@@ -116,10 +116,19 @@ classify(P, {M, init, _}, _, #{going := Going}, _) when is_map_key(M, Going) ->
 classify(P, {_, _, _} = Initial, [], _, Parents) ->
     unknown(P, Initial, hibernated, Parents);
 classify(P, Initial, Stack, Scope, Parents) ->
-    case stack_kind(Stack) of
-        none -> [];
-        Kind -> unknown(P, Initial, Kind, Parents)
-    end ++ inside(P, Stack, Scope).
+    case {stack_kind(Stack), own_loop(Initial, Stack, Scope)} of
+        {none, [M]} -> [{proc, {P, special, [M]}, Parents}];
+        {none, []} -> inside(P, Stack, Scope);
+        {Kind, _} -> unknown(P, Initial, Kind, Parents) ++ inside(P, Stack, Scope)
+    end.
+
+%% A sys process that began elsewhere and has become a loop of that module (cowboy_websocket): nothing
+%% else is on its stack. A client that waits for an answer in there has frames of its own.
+own_loop({_, _, _}, [{M, _, _, _} | Stack], #{updated := Updated})
+  when is_map_key(M, Updated), map_get(M, Updated) =:= special ->
+    [M || lists:all(fun({Under, _, _, _}) -> Under =:= M orelse Under =:= proc_lib end, Stack)];
+own_loop(_, _, _) ->
+    [].
 
 %% A process whose `$initial_call` names a callback module is that module's; only of others must we
 %% ask its supervisor (a library entered the loop on behalf of somebody) or the gen_statem itself.

@@ -20,7 +20,7 @@ sections(Plan, Code, Script, Meta, Found) ->
                {supervisors, supervisors(Found)},
                {configuration, configuration(Meta, Code)},
                {steps, [Line || Stage <- maps:get(stages, Script), Line <- step(Stage)]},
-               {notes, maps:get(notes, Script) ++ notes(Plan)},
+               {notes, maps:get(notes, Script) ++ notes(Plan) ++ settings_harm(Plan, Meta, Code)},
                {harm, harm(Plan, Code, Script, Found) ++ settings_harm(Plan, Meta, Code)}]].
 
 %% What only became known on the way.

@@ -55,6 +55,9 @@ do_there 'Orchard.Basket.put(:fig)'
 answers_as 1
 remember_processes
 
+assert_exit 0 relpack diff "$(build_release orchard 0.1.0)" "$two"
+assert_match 'Elixir.Orchard.Application changes: a hot upgrade does not run its start/2 again' "$(cat "$WORK/out")"
+
 # the plan: nothing happens; what an --auto upgrade would do, and why
 assert_exit 0 hot "$two" --dry-run
 for line in 'orchard 0.1.0 -> 0.2.0' '1 gen_server of Elixir.Orchard.Tree' '2 gen_server of Elixir.Orchard.Bee' \
@@ -84,6 +87,7 @@ no_process_is_lost
 do_there 'spawn(fn -> task = Task.Supervisor.async(Orchard.Errands, Orchard.Errand, :short, [])
     :persistent_term.put(:errand, Task.await(task, 20000)) end)'
 assert_exit 0 hot "$two"
+assert_match 'Elixir.Orchard.Application: start/2 is not run again' "$(cat "$WORK/out")" "what it says when it is done"
 is 1 ':persistent_term.get(:errand)'
 answers_as 2
 no_process_is_lost
