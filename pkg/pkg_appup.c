@@ -7,6 +7,7 @@
 #include "base/rel_io.h"
 #include "pkg/pkg_app_changes.h"
 #include "pkg/pkg_appup_file.h"
+#include "pkg/pkg_appup_group.h"
 #include "pkg/pkg_appup_kind.h"
 
 /* One application in both releases. */
@@ -93,17 +94,28 @@ static void add_each(struct pkg_arena *a, struct pkg_list_build *list, const cha
         pkg_list_add(a, list, pkg_tuple(a, 2, pkg_atom(a, instruction), pkg_atom(a, names->v[i])));
 }
 
-/* From a release without `removed` to one without `added`, or the other way round. */
-static const struct pkg_term *instructions(struct pkg_arena *a, const struct pkg_names *added,
-                                           const struct pkg_app_changes *c,
-                                           const struct pkg_names *removed)
+/* Up: what is called goes ahead of its callers. */
+static const struct pkg_term *instructions_up(struct pkg_arena *a, const struct pkg_app_changes *c)
 {
     struct pkg_list_build list = {0};
 
-    add_each(a, &list, "add_module", added);
+    add_each(a, &list, "add_module", &c->added);
     for (size_t i = 0; i < c->changed_n; i++)
         pkg_list_add(a, &list, update_of(a, &c->changed[i]));
-    add_each(a, &list, "delete_module", removed);
+    add_each(a, &list, "delete_module", &c->removed);
+    return pkg_list_done(a, &list);
+}
+
+/* And down the callers go ahead. */
+static const struct pkg_term *instructions_down(struct pkg_arena *a,
+                                                const struct pkg_app_changes *c)
+{
+    struct pkg_list_build list = {0};
+
+    add_each(a, &list, "add_module", &c->removed);
+    for (size_t i = c->changed_n; i-- > 0;)
+        pkg_list_add(a, &list, update_of(a, &c->changed[i]));
+    add_each(a, &list, "delete_module", &c->added);
     return pkg_list_done(a, &list);
 }
 
@@ -168,8 +180,9 @@ static int derive(struct maker *m, const struct pkg_appup_file *own, struct pkg_
 
     if (pkg_app_changes_find(m->a, m->pair, m->old, m->new, &c, e) < 0)
         return -1;
-    up->up = instructions(m->a, &c.added, &c, &c.removed);
-    up->down = instructions(m->a, &c.removed, &c, &c.added);
+    pkg_appup_group(m->a, c.changed, c.changed_n);
+    up->up = instructions_up(m->a, &c);
+    up->down = instructions_down(m->a, &c);
     up->term = pkg_appup_file_put(m->a, own, up->new_vsn, pkg_tuple(m->a, 2, old_vsn, up->up),
                                   pkg_tuple(m->a, 2, old_vsn, up->down));
     tell_limits(m, &c);

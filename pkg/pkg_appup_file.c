@@ -5,14 +5,9 @@
 
 #include "base/rel_regex.h"
 
-static bool are_entries(const struct pkg_term *t)
+static bool is_list(const struct pkg_term *t)
 {
-    if (!t || t->kind != PKG_LIST || t->seq.tail)
-        return false;
-    for (size_t i = 0; i < pkg_len(t); i++)
-        if (pkg_at(t, i)->kind != PKG_TUPLE || !pkg_len(pkg_at(t, i)))
-            return false;
-    return true;
+    return t && t->kind == PKG_LIST && !t->seq.tail;
 }
 
 int pkg_appup_file_read(struct pkg_arena *a, const char *text, const char *name,
@@ -21,13 +16,13 @@ int pkg_appup_file_read(struct pkg_arena *a, const char *text, const char *name,
     struct pkg_terms terms;
     const struct pkg_term *t;
 
-    if (pkg_terms_parse(a, text, strlen(text), name, &terms, e) < 0)
+    if (pkg_terms_parse_first(a, text, strlen(text), name, &terms, e) < 0)
         return -1;
-    t = terms.n == 1 ? terms.v[0] : NULL;
-    if (!pkg_is_tuple(t, 3) || !pkg_chars(pkg_at(t, 0)) || !are_entries(pkg_at(t, 1)) ||
-        !are_entries(pkg_at(t, 2)))
+    t = terms.n ? terms.v[0] : NULL;
+    if (!pkg_is_tuple(t, 3) || !pkg_chars(pkg_at(t, 0)) || !is_list(pkg_at(t, 1)) ||
+        !is_list(pkg_at(t, 2)))
         return rel_fail(e, REL_E_INPUT, 0,
-                        "%s: must be one {\"version\", [{\"old version\", ...}], [...]}", name);
+                        "%s: must begin with {\"version\", [{\"old version\", ...}], [...]}", name);
     *file = (struct pkg_appup_file){
         .term = t, .vsn = pkg_chars(pkg_at(t, 0)), .up = pkg_at(t, 1), .down = pkg_at(t, 2)};
     return 0;
@@ -42,11 +37,16 @@ static bool matches(const char *regex, const char *vsn)
     return found < 0 || (found && at[0] == 0 && at[1] == len);
 }
 
+static const struct pkg_term *key_of(const struct pkg_term *entry)
+{
+    return entry->kind == PKG_TUPLE && pkg_len(entry) > 1 ? pkg_at(entry, 0) : NULL;
+}
+
 const struct pkg_term *pkg_appup_entry(const struct pkg_term *entries, const char *vsn)
 {
     for (size_t i = 0; i < pkg_len(entries); i++) {
-        const struct pkg_term *entry = pkg_at(entries, i), *key = pkg_at(entry, 0);
-        const char *text = pkg_chars(key);
+        const struct pkg_term *entry = pkg_at(entries, i), *key = key_of(entry);
+        const char *text = key ? pkg_chars(key) : NULL;
 
         if (text && (key->kind == PKG_BINARY ? matches(text, vsn) : !strcmp(text, vsn)))
             return entry;
@@ -60,9 +60,12 @@ static const struct pkg_term *put_first(struct pkg_arena *a, const struct pkg_te
     struct pkg_list_build list = {0};
 
     pkg_list_add(a, &list, entry);
-    for (size_t i = 0; i < pkg_len(rest); i++)
-        if (!pkg_equal(pkg_at(pkg_at(rest, i), 0), pkg_at(entry, 0)))
+    for (size_t i = 0; i < pkg_len(rest); i++) {
+        const struct pkg_term *key = key_of(pkg_at(rest, i));
+
+        if (!key || !pkg_equal(key, key_of(entry)))
             pkg_list_add(a, &list, pkg_at(rest, i));
+    }
     return pkg_list_done(a, &list);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An appup or relup file as a term: {NewVsn, [{OldVsn, ...}], [{OldVsn, ...}]}; used by pkg_appup.c
- * and pkg_relup.c. Terms lie in the arena. */
+ * and pkg_relup.c. Of a file with a term for each version it is the first one, and an entry that is
+ * none is passed over, as systools does (systools_lib:read_term/1). Terms lie in the arena. */
 #ifndef PKG_APPUP_FILE_H
 #define PKG_APPUP_FILE_H
 

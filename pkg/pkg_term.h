@@ -74,6 +74,10 @@ REL_MUST_USE int pkg_terms_read(struct pkg_arena *a, int dir_fd, const char *pat
                                 struct pkg_terms *terms, struct rel_err *e);
 REL_MUST_USE int pkg_terms_parse(struct pkg_arena *a, const char *text, size_t len,
                                  const char *name, struct pkg_terms *terms, struct rel_err *e);
+/* No more than the first, as io:read/2 has it: what follows may be anything. */
+REL_MUST_USE int pkg_terms_parse_first(struct pkg_arena *a, const char *text, size_t len,
+                                       const char *name, struct pkg_terms *terms,
+                                       struct rel_err *e);
 /* For a file that must hold exactly one term (.app, .rel, sys.config). */
 REL_MUST_USE int pkg_term_read_one(struct pkg_arena *a, int dir_fd, const char *path,
                                    const struct pkg_term **term, struct rel_err *e);

@@ -9,6 +9,7 @@ struct reader {
     struct pkg_scan scan;
     struct pkg_arena *arena;
     int depth;
+    bool first; /* what stands behind the first term is not looked at */
 };
 
 static int read_term(struct reader *r, const struct pkg_term **t, struct rel_err *e);
@@ -339,6 +340,8 @@ static int read_terms(struct reader *r, struct pkg_terms *terms, struct rel_err 
         pkg_list_add(r->arena, &b, t);
         if (r->scan.tok.kind != PKG_TOK_DOT)
             return unexpected(r, "a dot at the end of the term", e);
+        if (r->first)
+            break;
         if (next(r, e) < 0)
             return -1;
     }
@@ -382,18 +385,17 @@ static int check_utf8(const char *text, size_t len, const char *name, struct rel
     return 0;
 }
 
-int pkg_terms_parse(struct pkg_arena *a, const char *text, size_t len, const char *name,
-                    struct pkg_terms *terms, struct rel_err *e)
+static int parse(struct reader r, const char *text, size_t len, struct pkg_terms *terms,
+                 struct rel_err *e)
 {
     rel_autobuf struct rel_buf utf8 = {0};
-    struct reader r = {.arena = a, .scan = {.name = name, .line = 1}};
     int status;
 
     if (says_latin1(text, len)) {
         for (size_t i = 0; i < len; i++)
             pkg_utf8_add(&utf8, (unsigned char)text[i]);
     } else {
-        if (check_utf8(text, len, name, e) < 0)
+        if (check_utf8(text, len, r.scan.name, e) < 0)
             return -1;
         if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* a byte order mark */
             text += 3;
@@ -406,6 +408,20 @@ int pkg_terms_parse(struct pkg_arena *a, const char *text, size_t len, const cha
     status = read_terms(&r, terms, e);
     pkg_scan_fini(&r.scan);
     return status;
+}
+
+int pkg_terms_parse(struct pkg_arena *a, const char *text, size_t len, const char *name,
+                    struct pkg_terms *terms, struct rel_err *e)
+{
+    return parse((struct reader){.arena = a, .scan = {.name = name, .line = 1}}, text, len, terms,
+                 e);
+}
+
+int pkg_terms_parse_first(struct pkg_arena *a, const char *text, size_t len, const char *name,
+                          struct pkg_terms *terms, struct rel_err *e)
+{
+    return parse((struct reader){.arena = a, .scan = {.name = name, .line = 1}, .first = true},
+                 text, len, terms, e);
 }
 
 int pkg_terms_read(struct pkg_arena *a, int dir_fd, const char *path, struct pkg_terms *terms,

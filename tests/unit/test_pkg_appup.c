@@ -269,16 +269,51 @@ static void order(void **state)
     put_new(&w, (struct module){"lib/shop-2/ebin/sup.beam", 2, SUP, NULL, "d:start_link/0"});
     derive(&w, &ups);
     assert_string_equal(ups.v[0].path, "lib/shop-2/ebin/shop.appup");
-#define CHANGED                                                      \
-    "{load_module,c,[b]},{load_module,b,[c]},{load_module,a,[b,c]}," \
-    "{update,d,{advanced,[]},[a]},"                                  \
-    "{update,sup,static,default,{advanced,[]},brutal_purge,brutal_purge,[d]},"
-    assert_term(ups.v[0].term,
-                "{\"2\",[{\"1\",[{add_module,fresh}," CHANGED "{delete_module,gone}]}],"
-                "[{\"1\",[{add_module,gone}," CHANGED "{delete_module,fresh}]}]}");
+    assert_term(ups.v[0].up, "[{add_module,fresh},{load_module,c,[b]},{load_module,b,[c]},"
+                             "{load_module,a,[b,c]},{update,d,{advanced,[]},[a]},"
+                             "{update,sup,supervisor},{delete_module,gone}]");
+    assert_term(ups.v[0].down, "[{add_module,gone},{update,sup,supervisor},"
+                               "{update,d,{advanced,[]},[a]},{load_module,a,[b,c]},"
+                               "{load_module,b,[c]},{load_module,c,[b]},{delete_module,fresh}]");
     assert_true(says(&ups.notes, "sup takes its new child specifications"));
     assert_int_equal(ups.notes.n, 1);
     assert_int_equal(ups.gaps.n, 0);
+    finish(&w);
+}
+
+/* Processes of two modules are never held together, and what only one of them reaches changes while
+ * that one is held: q asks p, and shares `both` with it; `mine` is behind `lib` and belongs to q;
+ * `api` calls p, and nobody calls it. */
+static void groups(void **state)
+{
+    static const char *const modules[][2] = {
+        {"p", "both:f/0"},   {"q", "lib:f/0 p:f/0"}, {"lib", "mine:f/0 both:f/0"},
+        {"mine", "lib:g/0"}, {"both", NULL},         {"api", "p:f/0 mine:f/0"}};
+    pkg_autoappups struct pkg_appups ups = {0};
+    struct world w;
+
+    (void)state;
+    start(&w, "p, q, lib, mine, both, api, sup", "p, q, lib, mine, both, api, sup");
+    for (size_t i = 0; i < sizeof(modules) / sizeof(*modules); i++) {
+        const char *behaviour = i < 2 ? SERVER : NULL, *change = i < 2 ? "code_change/3" : NULL;
+        char old[64], new[64];
+
+        snprintf(old, sizeof(old), "lib/shop-1/ebin/%s.beam", modules[i][0]);
+        snprintf(new, sizeof(new), "lib/shop-2/ebin/%s.beam", modules[i][0]);
+        put_old(&w, (struct module){old, 1, behaviour, change, modules[i][1]});
+        put_new(&w, (struct module){new, 2, behaviour, change, modules[i][1]});
+    }
+    put_old(&w, (struct module){"lib/shop-1/ebin/sup.beam", 1, SUP, NULL, NULL});
+    put_new(&w, (struct module){"lib/shop-2/ebin/sup.beam", 2, SUP, NULL, "q:f/0 p:g/0"});
+    derive(&w, &ups);
+    assert_term(ups.v[0].up, "[{load_module,both},{update,p,{advanced,[]}},"
+                             "{load_module,lib,[mine]},{load_module,mine,[lib]},"
+                             "{update,q,{advanced,[]},[lib]},{load_module,api},"
+                             "{update,sup,supervisor}]");
+    assert_term(ups.v[0].down, "[{update,sup,supervisor},{load_module,api},"
+                               "{update,q,{advanced,[]},[lib]},{load_module,mine,[lib]},"
+                               "{load_module,lib,[mine]},{update,p,{advanced,[]}},"
+                               "{load_module,both}]");
     finish(&w);
 }
 
@@ -325,6 +360,8 @@ static void own_ones(void **state)
         {"{\"2\",[{<<\"\\\\d\">>,[]}],[]}.", NULL}, /* not to be told here */
         {"{\"2\",[{<<\"1\\\\.5\">>,[]},{\"0\",[y]}],[]}.",
          "{\"2\",[{\"1\"," LOAD "},{<<\"1\\\\.5\">>,[]},{\"0\",[y]}],[{\"1\"," LOAD "}]}"},
+        /* a term for each version, and what follows */
+        {"{\"2\",[{}, x, {\"1\",[]}],[]}. {\"1\",[{\"0\",[]}],[]}. and \"more", NULL},
         {"{\"2\",[],[]}.", "{\"2\",[{\"1\"," LOAD "}],[{\"1\"," LOAD "}]}"},
     };
 
@@ -355,12 +392,11 @@ static void broken_ones(void **state)
     static const struct {
         const char *text, *why;
     } rows[] = {
-        {"", "must be one"},
+        {"", "must begin with"},
         {"{", "shop.appup:1:"},
-        {"{\"2\",[],[]}. more.", "must be one"},
-        {"{2,[],[]}.", "must be one"},
-        {"{\"2\",\"ab\",[]}.", "must be one"},
-        {"{\"2\",[{}],[]}.", "must be one"},
+        {"{2,[],[]}.", "must begin with"},
+        {"{\"2\",\"ab\",[]}.", "must begin with"},
+        {"{\"3\",[],[]}. {\"2\",[],[]}.", "is for version 3"}, /* the first one counts */
         {"{\"3\",[],[]}.", "is for version 3"},
     };
 
@@ -414,9 +450,13 @@ static void gaps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kinds),       cmocka_unit_test(order),
-        cmocka_unit_test(own_ones),    cmocka_unit_test(moved_and_unlisted),
-        cmocka_unit_test(broken_ones), cmocka_unit_test(gaps),
+        cmocka_unit_test(kinds),
+        cmocka_unit_test(order),
+        cmocka_unit_test(groups),
+        cmocka_unit_test(own_ones),
+        cmocka_unit_test(moved_and_unlisted),
+        cmocka_unit_test(broken_ones),
+        cmocka_unit_test(gaps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,15 +19,15 @@ cp out terms
 cat >want <<'ERL'
 Changed = [{load_module, ledger_names, [ledger_sum]},
     {load_module, ledger_sum, [ledger_names]},
-    {update, ledger_account, {advanced, []}, [ledger_sum]},
+    {update, ledger_account, {advanced, []}},
     {update, ledger_bell, {advanced, []}},
     {update, ledger_clock, soft},
     {update, ledger_gate, {advanced, []}},
-    {update, ledger_sup, static, default, {advanced, []}, brutal_purge, brutal_purge, [ledger_names]},
+    {update, ledger_sup, supervisor},
     {update, ledger_tap, {advanced, []}}],
 {"0.2.0",
  [{"0.1.0", [{add_module, ledger_tax} | Changed] ++ [{delete_module, ledger_gone}]}],
- [{"0.1.0", [{add_module, ledger_gone} | Changed] ++ [{delete_module, ledger_tax}]}]}.
+ [{"0.1.0", [{add_module, ledger_gone} | lists:reverse(Changed)] ++ [{delete_module, ledger_tax}]}]}.
 ERL
 same_as_wanted() { # FILE
     erl -noshell -eval '{ok, Want} = file:script("want"), {ok, [Got]} = file:consult("'"$1"'"),
