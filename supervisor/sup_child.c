@@ -14,6 +14,7 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "hotload/hot_contact.h"
+#include "supervisor/sup_cgroup.h"
 #include "supervisor/sup_launch.h"
 
 enum { ABOVE = 10, GO_MS = 10000 };
@@ -217,10 +218,12 @@ int sup_child_hold(const struct sup_child_order *order, struct sup_child *child,
     rc = start((const int[6]){f0, f1, f1, f3, f4, f5}, &pid);
     if (rc)
         return rel_fail(e, REL_E_CHILD, rc, "start %s", order->file);
-    *child = (struct sup_child){.pid = pid,
-                                .pid_start = hot_pid_start(pid),
-                                .go_fd = rel_steal_fd(&go_w),
-                                .said_fd = rel_steal_fd(&said_r)};
+    *child = (struct sup_child){
+        .pid = pid,
+        .pid_start = hot_pid_start(pid),
+        .cgroup = order->home ? sup_cgroup_put(order->home, order->generation, pid) : NULL,
+        .go_fd = rel_steal_fd(&go_w),
+        .said_fd = rel_steal_fd(&said_r)};
     return 0;
 }
 
@@ -237,6 +240,13 @@ void sup_child_drop(struct sup_child *child)
     kill(child->pid, SIGKILL);
     close_pipes(child);
     (void)!sup_child_reap(child->pid, true, &status);
+    sup_child_fini(child);
+}
+
+void sup_child_fini(struct sup_child *child)
+{
+    (void)sup_cgroup_remove(child->cgroup);
+    free(rel_steal(&child->cgroup));
 }
 
 /* What the helper says until it is executed away (that closes the pipe) or gone. False: neither in

@@ -7,7 +7,8 @@
  * from a descriptor: nothing of it shows on a command line, and the environment of the program has
  * no effect before the user is changed.
  *
- * hold, go and drop block, for milliseconds; any thread. The processes that are ours to wait for
+ * hold, go and drop block, for milliseconds; any thread. A child that was let go is given back by
+ * sup_child_fini. The processes that are ours to wait for
  * are kept in one list of this process, as the kernel does, so that whoever reaps orphans knows
  * them; every one that was held must be reaped by sup_child_reap or a watch. */
 #ifndef SUP_CHILD_H
@@ -25,12 +26,15 @@ struct sup_child_order {
     const char *cwd;             /* NULL: that of relsup */
     int in, out;                 /* descriptors; out is also its standard error */
     const struct sup_user *user; /* NULL: as relsup runs */
+    const char *home;            /* for a cgroup of its own; NULL: it stays in ours */
+    int generation;              /* of the peer that it is, or runs for */
 };
 
 struct sup_child {
     pid_t pid;
     uint64_t pid_start; /* field 22 of /proc/PID/stat */
     int go_fd, said_fd; /* of one that is held */
+    char *cgroup;       /* sup_cgroup.h; NULL: none */
 };
 
 /* 0: a process that waits for one of the two below. -1: there is none. */
@@ -41,6 +45,8 @@ REL_MUST_USE int sup_child_hold(const struct sup_child_order *order, struct sup_
 REL_MUST_USE int sup_child_go(struct sup_child *child, struct rel_err *e);
 /* The held process ends, and is reaped. */
 void sup_child_drop(struct sup_child *child);
+/* Of one that has ended: its cgroup goes, unless somebody is in it still. */
+void sup_child_fini(struct sup_child *child);
 
 /* True: it has ended with *status (wait(2)) and is forgotten. `wait`: returns when that is so;
  * false then means that it was no child. */

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 
 #include "base/rel_own.h"
+#include "supervisor/sup_cgroup.h"
+#include "supervisor/sup_client.h"
 #include "supervisor/sup_config.h"
 #include "supervisor/sup_confine.h"
 #include "supervisor/sup_trust.h"
@@ -18,6 +20,8 @@
 
 /* Two releases and their logs: a release with its VM is some 15 to 100 MB. */
 static const uint64_t room_wanted = UINT64_C(256) << 20;
+
+enum { SILENCE_MS = 2000 };
 
 /* What a look found; `advice` stays NULL where all is well. */
 struct found {
@@ -95,6 +99,30 @@ static void look_at_landlock(const char *home, struct found *f)
                "can then write wherever relsup can");
 }
 
+/* Of the supervisor that runs there, or of one that this user would start here. */
+static pid_t supervisor_of(const char *home)
+{
+    struct sup_client_events events = {.silence_ms = SILENCE_MS};
+    json_auto_t *status = NULL;
+    struct rel_err ignored = {0};
+
+    if (!home || sup_client_call(home, SUP_CMD_STATUS, NULL, &events, &status, &ignored) < 0)
+        return getpid();
+    return (pid_t)json_integer_value(json_object_get(status, "supervisor_pid"));
+}
+
+static void look_at_cgroup(const char *home, struct found *f)
+{
+    rel_autofree char *why = NULL, *base = sup_cgroup_base(supervisor_of(home), &why);
+
+    if (base)
+        well(f, rel_strf("each child gets a cgroup of its own in %s", base));
+    else
+        unwell(f, rel_strf("no cgroup: %s", why),
+               "nothing fails: what a peer starts is found by its parent, session and environment; "
+               "with \"Delegate=yes\" in the unit also what cut all three");
+}
+
 /* The refusal says itself what mends it. */
 static void look_at_home(const char *home, struct found *f)
 {
@@ -152,8 +180,9 @@ static const struct row {
     void (*look)(const char *home, struct found *f);
 } rows[] = {
     {"steering", false, look_at_steering}, {"descriptors", false, look_at_descriptors},
-    {"landlock", false, look_at_landlock}, {"home", true, look_at_home},
-    {"user", true, look_at_user},          {"room", true, look_at_room},
+    {"landlock", false, look_at_landlock}, {"cgroup", false, look_at_cgroup},
+    {"home", true, look_at_home},          {"user", true, look_at_user},
+    {"room", true, look_at_room},
 };
 
 int sup_doctor(const char *home, void (*tell)(void *ctx, const struct sup_finding *finding),

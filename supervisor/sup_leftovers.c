@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include "base/rel_clock.h"
+#include "supervisor/sup_cgroup.h"
 #include "supervisor/sup_procs.h"
 
-enum { LOOK_MS = 20, CHILD_MS = 1000, KILL_MS = 5000 };
+enum { LOOK_MS = 20, CHILD_MS = 1000, KILL_MS = 5000, CGROUP_MS = 500 };
 
 struct left {
     const struct sup_journal *j;
@@ -57,6 +58,13 @@ static void add_of_home(struct left *l, const struct sup_procs *procs, const cha
     }
 }
 
+static void add_of_cgroup(void *ctx, const char *cgroup, int generation)
+{
+    struct left *l = ctx;
+
+    sup_cgroup_add(cgroup, has_served(l, generation) ? &l->gentle : &l->hard);
+}
+
 /* Whoever started us from within a peer goes on. */
 static void spare_ancestors(struct sup_family *f, const struct sup_procs *procs)
 {
@@ -72,6 +80,7 @@ static void find(struct left *l, const struct sup_procs *procs, const char *home
 {
     add_known(l, procs);
     add_of_home(l, procs, home, user);
+    sup_cgroup_each(home, add_of_cgroup, l);
     sup_family_grow(&l->gentle, procs);
     sup_family_grow(&l->hard, procs);
     spare_ancestors(&l->gentle, procs);
@@ -130,6 +139,14 @@ static int end(struct left *l, const char *home, uid_t user, int timeout_ms, str
     return kill_all(&l->hard, e) < 0 ? -1 : end_rest(l, e);
 }
 
+/* All are gone but for who forked at the wrong moment. */
+static void end_cgroup(void *ctx, const char *cgroup, int generation)
+{
+    (void)ctx;
+    (void)generation;
+    (void)sup_cgroup_end(cgroup, CGROUP_MS);
+}
+
 int sup_leftovers_end(const struct sup_leftovers *of, size_t *n, struct rel_err *e)
 {
     struct left l = {.j = of->journal, .known = of->known};
@@ -141,6 +158,7 @@ int sup_leftovers_end(const struct sup_leftovers *of, size_t *n, struct rel_err 
     find(&l, &procs, of->home, of->user);
     *n = sup_family_signal(&l.gentle, 0) + sup_family_signal(&l.hard, 0);
     rc = end(&l, of->home, of->user, of->timeout_ms, e);
+    sup_cgroup_each(of->home, end_cgroup, NULL);
     sup_family_fini(&l.gentle);
     sup_family_fini(&l.hard);
     return rc;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a relsup of this home left behind when it was killed. Those that the journal knows, and all
  * others that were started for a peer of this home (RELSUP_HOME with RELSUP_GENERATION in their
- * environment) or as a step before it (RELEASE_TMP), and what those started. Blocking; whoever
- * holds the home's lock. */
+ * environment) or as a step before it (RELEASE_TMP), or are in a cgroup of this home, and what
+ * those started. Blocking; whoever holds the home's lock. */
 #ifndef SUP_LEFTOVERS_H
 #define SUP_LEFTOVERS_H
 

@@ -127,6 +127,7 @@ static void free_peer(struct sup_peer *peer)
         free(peer->chain[i]);
     free(peer->chain);
     sup_family_fini(&peer->family);
+    sup_child_fini(&peer->child);
     free(peer->home);
     free(peer->log);
     free(peer->tmp);
@@ -208,7 +209,9 @@ static int hold(const struct sup_spawn *s, struct sup_peer *p, const struct sup_
                                 .cwd = p->release->root,
                                 .in = in,
                                 .out = out,
-                                .user = user};
+                                .user = user,
+                                .home = s->home,
+                                .generation = s->generation};
 
     if (out < 0 || in < 0)
         return rel_fail(e, REL_E_IO, errno, "open %s", p->log);

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "base/rel_clock.h"
+#include "supervisor/sup_cgroup.h"
 
 enum {
     LOOK_MS = 20,
@@ -41,6 +42,7 @@ static void see(struct sup_peer *peer)
     for (size_t i = 0; peer->gone && i < procs.n; i++)
         if (is_ours(peer, &procs.v[i], others))
             sup_family_add(&peer->family, &procs.v[i]);
+    sup_cgroup_add(peer->child.cgroup, &peer->family);
     sup_family_grow(&peer->family, &procs);
 }
 
@@ -56,7 +58,7 @@ static bool is_over(struct sup_peer *peer)
     if (sup_family_signal(&peer->family, 0))
         return false;
     see(peer);
-    return sup_family_signal(&peer->family, 0) == 0;
+    return sup_family_signal(&peer->family, 0) == 0 && sup_cgroup_remove(peer->child.cgroup);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -69,6 +71,7 @@ static void on_tick(uv_timer_t *timer)
     } else if (!peer->served || age_ms > TERM_MS) {
         see(peer);
         sup_family_signal(&peer->family, SIGKILL);
+        sup_cgroup_kill(peer->child.cgroup);
     } else if (age_ms > OWN_MS && !peer->asked) {
         peer->asked = true;
         see(peer);

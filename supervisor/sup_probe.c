@@ -12,13 +12,14 @@
 #include "base/rel_clock.h"
 #include "base/rel_regex.h"
 #include "hotload/hot_ready.h"
+#include "supervisor/sup_cgroup.h"
 #include "supervisor/sup_child.h"
 #include "supervisor/sup_curl.h"
 #include "supervisor/sup_env.h"
 #include "supervisor/sup_procs.h"
 #include "swap/swap_listen.h"
 
-enum { BODY_MAX = 1 << 16 };
+enum { BODY_MAX = 1 << 16, END_MS = 250 };
 
 extern char **environ;
 
@@ -190,7 +191,7 @@ static bool ends_in_time(pid_t pid, int64_t until_ms)
     return pidfd >= 0 && n > 0;
 }
 
-static int wait_for(const struct sup_child *child, const struct sup_health *h, struct rel_err *e)
+static int wait_for(struct sup_child *child, const struct sup_health *h, struct rel_err *e)
 {
     bool late = !ends_in_time(child->pid, rel_mono_ms() + h->timeout_ms);
     rel_autofree char *end = NULL;
@@ -200,6 +201,8 @@ static int wait_for(const struct sup_child *child, const struct sup_health *h, s
         sup_tree_kill(child->pid, child->pid_start);
     else
         kill(-child->pid, SIGKILL); /* what it left in its group; it is not reaped yet */
+    (void)sup_cgroup_end(child->cgroup, END_MS);
+    sup_child_fini(child);
     if (!sup_child_reap(child->pid, true, &status))
         return rel_fail(e, REL_E_IO, errno, "wait for %s", h->command[0]);
     if (late)
@@ -230,8 +233,13 @@ static int hold(const struct sup_health *h, const struct sup_place *place,
 {
     rel_autoclose int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     sup_autoenv struct sup_env env = {0};
-    struct sup_child_order o = {
-        .file = h->command[0], .args = h->command, .in = in, .out = STDERR_FILENO, .user = user};
+    struct sup_child_order o = {.file = h->command[0],
+                                .args = h->command,
+                                .in = in,
+                                .out = STDERR_FILENO,
+                                .user = user,
+                                .home = place->home,
+                                .generation = place->contact.generation};
 
     if (in < 0)
         return rel_fail(e, REL_E_IO, errno, "open /dev/null");

@@ -11,6 +11,7 @@
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
+#include "supervisor/sup_cgroup.h"
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_fetch.h"
 #include "supervisor/sup_guest.h"
@@ -464,6 +465,7 @@ int sup_run(const struct sup_run_options *options, struct rel_err *e)
     uv_loop_close(&s.loop);
     (void)!unlink(contact);
     sup_home_withdraw(s.store.home);
+    sup_cgroup_tidy(s.store.home);
     sup_note_journal(&s);
     sup_store_close(&s.store);
     free(s.why);

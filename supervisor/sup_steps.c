@@ -8,6 +8,7 @@
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
+#include "supervisor/sup_cgroup.h"
 #include "supervisor/sup_env.h"
 #include "supervisor/sup_peer_files.h"
 #include "supervisor/sup_procs.h"
@@ -120,16 +121,19 @@ static size_t kill_rest(const struct sup_steps *s)
         if (!procs.v[i].zombie && procs.v[i].pid != getpid() &&
             sup_proc_has(procs.v[i].pid, "RELSUP_STEPS", s->tmp))
             sup_family_add(&family, &procs.v[i]);
+    sup_cgroup_add(s->child.cgroup, &family);
     sup_family_grow(&family, &procs);
+    sup_cgroup_kill(s->child.cgroup);
     return sup_family_signal(&family, SIGKILL);
 }
 
 /* Neither the next step nor the same one of a later upgrade may run beside it. Whoever is killed
  * may have forked since the look, and is there for some milliseconds yet. */
-static void end_rest(const struct sup_steps *s)
+static void end_rest(struct sup_steps *s)
 {
     for (int i = 0; i < LOOKS && kill_rest(s); i++)
         usleep(LOOK_US);
+    sup_child_fini(&s->child);
 }
 
 static void on_step_exit(struct sup_watch *watch, int status)
@@ -171,7 +175,9 @@ static int hold_next(struct sup_steps *s, struct rel_err *e)
                                 .cwd = s->release->root,
                                 .in = in,
                                 .out = out,
-                                .user = &s->user};
+                                .user = &s->user,
+                                .home = s->o.home,
+                                .generation = s->o.generation};
 
     if (out < 0 || in < 0)
         return rel_fail(e, REL_E_IO, errno, "open %s", s->log);

@@ -158,7 +158,7 @@ int sup_on_step_held(void *ctx, const struct sup_child *child, struct rel_err *e
 {
     struct sup *s = ctx;
 
-    s->step = *child;
+    s->step = (struct sup_child){.pid = child->pid, .pid_start = child->pid_start};
     return sup_write_journal(s, e);
 }
 

@@ -14,6 +14,7 @@
 #   stop_bg PID                      SIGTERM, then waits for it
 #   free_port                        prints a loopback port that nobody listens on
 #   running            true when the supervisor of $RELSUP_HOME has nothing under way and its application runs
+#   has_cgroups        true where relsup can give each child a cgroup of its own
 #   http PATH [curl options]         GET http://127.0.0.1:$PORT/PATH
 #   app_copy APP VERSION DIR [VARIANT]        a test application's sources in a new folder
 #   build_release APP VERSION [relpack|mix|relx] [VARIANT]    prints the path of its tarball (built once, cached)
@@ -192,6 +193,11 @@ print(s.getsockname()[1])'
 
 running() {
     [ "$(relsup status --json 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["state"])')" = running ]
+}
+
+has_cgroups() {
+    relsup doctor --json | python3 -c 'import json, sys
+sys.exit(not [f for f in json.load(sys.stdin)["findings"] if f["subject"] == "cgroup" and f["well"]])'
 }
 
 http() {
