@@ -353,6 +353,10 @@ void sup_let_go(struct sup *s, enum swap_side side);
 void sup_block_old(struct sup *s);
 void sup_steer_tick(struct sup *s, int64_t now);
 
+/* sup_introduce.c: the candidate is proved, and the two peers may connect to each other. Beside
+ * whatever is under way. */
+void sup_introduce(struct sup *s);
+
 /* sup_health.c */
 void sup_health_begin(struct sup *s);
 void sup_health_tick(struct sup *s, int64_t now);

@@ -194,6 +194,7 @@ static json_t *preview_lines(const struct sup *s)
 
 void sup_hold(struct sup *s)
 {
+    sup_introduce(s);
     if (!s->ask.hold || !s->active) { /* nobody looks for long while nobody serves */
         sup_post(s, SWAP_CONTINUED);
         return;
