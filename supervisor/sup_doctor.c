@@ -15,6 +15,8 @@
 #include "supervisor/sup_client.h"
 #include "supervisor/sup_config.h"
 #include "supervisor/sup_confine.h"
+#include "supervisor/sup_release.h"
+#include "supervisor/sup_store.h"
 #include "supervisor/sup_trust.h"
 #include "swap/swap_bpf.h"
 
@@ -155,6 +157,28 @@ static void look_at_user(const char *home, struct found *f)
     sup_config_fini(&c);
 }
 
+static void look_at_release(const char *home, struct found *f)
+{
+    rel_autofree char *dir = NULL, *root = NULL;
+    sup_autorelease struct sup_release *r = NULL;
+    struct rel_err e = {0};
+
+    if (sup_store_current(home, &dir, &e) < 0) {
+        well(f, rel_xstrdup("no release has come in yet"));
+        return;
+    }
+    root = sup_store_path(home, dir);
+    if (sup_release_read(root, &r, &e) < 0)
+        unwell(f, rel_xstrdup(e.msg),
+               "'relsup run' looks whether it is whole, or boots an earlier one");
+    else if (sup_release_is_expired(r))
+        unwell(f, rel_strf("%s expired at %s", dir, r->expires),
+               "it serves and is started again all the same: upgrade to one that is good");
+    else
+        well(f, r->expires ? rel_strf("%s is good until %s", dir, r->expires)
+                           : rel_strf("%s boots next", dir));
+}
+
 static void look_at_room(const char *home, struct found *f)
 {
     struct statvfs v;
@@ -182,7 +206,7 @@ static const struct row {
     {"steering", false, look_at_steering}, {"descriptors", false, look_at_descriptors},
     {"landlock", false, look_at_landlock}, {"cgroup", false, look_at_cgroup},
     {"home", true, look_at_home},          {"user", true, look_at_user},
-    {"room", true, look_at_room},
+    {"release", true, look_at_release},    {"room", true, look_at_room},
 };
 
 int sup_doctor(const char *home, void (*tell)(void *ctx, const struct sup_finding *finding),

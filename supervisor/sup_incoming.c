@@ -203,10 +203,25 @@ static int check_app(const struct sup_must *must, const char *app, struct rel_er
     return rel_fail(e, REL_E_INPUT, 0, "it is a release of %s, this home runs %s", app, must->app);
 }
 
+/* What it was checked against, or nothing: the signature, where there is one, has it too. */
+static char *expires_of(const char *root, const char *vsn)
+{
+    rel_autofree char *path = rel_strf("%s/releases/%s/" PKG_MANIFEST_NAME, root, vsn);
+    pkg_automanifest struct pkg_manifest m = {0};
+    rel_autofree char *text = NULL;
+    struct rel_err none = {0};
+    size_t len;
+
+    if (rel_read_file(AT_FDCWD, path, PKG_SURVEY_TEXT_MAX, &text, &len, &none) < 0 ||
+        pkg_manifest_parse(text, len, path, &m, &none) < 0 || !m.expires)
+        return NULL;
+    return rel_xstrdup(m.expires);
+}
+
 int sup_incoming_prepare(const char *home, const char *incoming, const char *release,
                          const struct sup_must *must, struct sup_arrival *a, struct rel_err *e)
 {
-    rel_autofree char *tree = tree_of(incoming), *fetched = NULL, *path = NULL;
+    rel_autofree char *tree = tree_of(incoming), *fetched = NULL, *path = NULL, *expires = NULL;
     rel_autofree char *shown = sup_shown_release(release);
     sup_autoarrival struct sup_arrival made = {0};
     pkg_autorelease struct pkg_release *r = NULL;
@@ -220,8 +235,10 @@ int sup_incoming_prepare(const char *home, const char *incoming, const char *rel
     }
     if (unpack(incoming, fetched ? fetched : release, must, hex, e) < 0)
         return -1;
-    if (pkg_release_read(tree, &r, e) < 0 || check_app(must, r->name, e) < 0 ||
-        sup_release_text(r, hex, &made.mark, e) < 0)
+    if (pkg_release_read(tree, &r, e) < 0 || check_app(must, r->name, e) < 0)
+        return rel_wrap(e, "%s", shown);
+    expires = expires_of(tree, r->vsn);
+    if (sup_release_text(r, hex, expires, &made.mark, e) < 0)
         return rel_wrap(e, "%s", shown);
     made.dir = choose_dir(home, r->vsn, hex, &known);
     path = sup_store_path(home, made.dir);
@@ -295,5 +312,5 @@ int sup_incoming_inspect(const char *root, char **mark, struct rel_err *e)
     if (pkg_verify(root, &how, &v, e) < 0 || pkg_release_read(root, &r, e) < 0)
         return -1;
     marked_hash(root, hex);
-    return sup_release_text(r, hex, mark, e);
+    return sup_release_text(r, hex, v.expires, mark, e);
 }

@@ -7,7 +7,9 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/rel_clock.h"
 #include "base/rel_io.h"
+#include "pkg/pkg_expiry.h"
 #include "pkg/pkg_manifest.h"
 
 enum { FORMAT = 1, MARK_MAX = 16 << 10, NAME_LEN = 200, OPTIONS_MAX = 8 << 10 };
@@ -26,6 +28,7 @@ void sup_release_free(struct sup_release *r)
     free(r->vsn_dir);
     free(r->erts_vsn);
     free(r->listen_options);
+    free(r->expires);
     free(r);
 }
 
@@ -63,6 +66,20 @@ static bool is_options(const char *s)
     return n >= 2 && n <= OPTIONS_MAX && *s == '[' && s[n - 1] == ']';
 }
 
+static bool is_expiry(const char *s)
+{
+    struct rel_err malformed = {0};
+
+    return pkg_expiry_check(s, INT64_MIN, &malformed) == 0;
+}
+
+bool sup_release_is_expired(const struct sup_release *r)
+{
+    struct rel_err expired = {0};
+
+    return r->expires && pkg_expiry_check(r->expires, rel_wall_ms() / 1000, &expired) < 0;
+}
+
 static int kind_of(const char *text)
 {
     for (int i = 0; i < KIND_N; i++)
@@ -75,16 +92,18 @@ int sup_release_parse(const char *text, size_t len, const char *name, struct sup
                       struct rel_err *e)
 {
     json_auto_t *doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-    const char *kind, *app, *vsn, *erts, *sha256, *listen = NULL;
+    const char *kind, *app, *vsn, *erts, *sha256, *listen = NULL, *expires = NULL;
     struct sup_release *made;
     int format, elixir;
 
     if (!doc ||
-        json_unpack_ex(doc, NULL, JSON_STRICT, "{s:i, s:s, s:s, s:s, s:s, s:b, s:s, s?s}", "format",
-                       &format, "kind", &kind, "name", &app, "version", &vsn, "erts", &erts,
-                       "elixir", &elixir, "sha256", &sha256, "listen_options", &listen) < 0 ||
+        json_unpack_ex(doc, NULL, JSON_STRICT, "{s:i, s:s, s:s, s:s, s:s, s:b, s:s, s?s, s?s}",
+                       "format", &format, "kind", &kind, "name", &app, "version", &vsn, "erts",
+                       &erts, "elixir", &elixir, "sha256", &sha256, "listen_options", &listen,
+                       "expires", &expires) < 0 ||
         format != FORMAT || kind_of(kind) < 0 || !sup_is_name(app) || !sup_is_name(vsn) ||
-        !sup_is_name(erts) || !is_sha256(sha256) || (listen && !is_options(listen)))
+        !sup_is_name(erts) || !is_sha256(sha256) || (listen && !is_options(listen)) ||
+        (expires && !is_expiry(expires)))
         return rel_fail(e, REL_E_INPUT, 0, "%s is not a valid release mark", name);
     made = rel_xcalloc(1, sizeof(*made));
     *made = (struct sup_release){.kind = (enum pkg_kind)kind_of(kind),
@@ -92,7 +111,8 @@ int sup_release_parse(const char *text, size_t len, const char *name, struct sup
                                  .vsn = rel_xstrdup(vsn),
                                  .erts_vsn = rel_xstrdup(erts),
                                  .elixir = elixir,
-                                 .listen_options = listen ? rel_xstrdup(listen) : NULL};
+                                 .listen_options = listen ? rel_xstrdup(listen) : NULL,
+                                 .expires = expires ? rel_xstrdup(expires) : NULL};
     memcpy(made->sha256, sha256, strlen(sha256));
     *r = made;
     return 0;
@@ -126,13 +146,13 @@ bool sup_release_is_marked(const char *root)
     return sup_release_read(root, &r, &unmarked) == 0;
 }
 
-int sup_release_text(const struct pkg_release *r, const char *sha256, char **text,
-                     struct rel_err *e)
+int sup_release_text(const struct pkg_release *r, const char *sha256, const char *expires,
+                     char **text, struct rel_err *e)
 {
-    json_auto_t *doc =
-        json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:s, s:s*}", "format", FORMAT, "kind",
-                  kinds[r->kind], "name", r->name, "version", r->vsn, "erts", r->erts_vsn, "elixir",
-                  r->elixir, "sha256", sha256, "listen_options", r->listen_options);
+    json_auto_t *doc = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:s, s:s*, s:s*}", "format",
+                                 FORMAT, "kind", kinds[r->kind], "name", r->name, "version", r->vsn,
+                                 "erts", r->erts_vsn, "elixir", r->elixir, "sha256", sha256,
+                                 "listen_options", r->listen_options, "expires", expires);
     rel_autofree char *made = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
     sup_autorelease struct sup_release *check = NULL;
     struct rel_err unread = {0};

@@ -18,6 +18,7 @@ struct sup_release {
     char *erts_vsn;
     bool elixir;
     char *listen_options;        /* as of struct pkg_release; or NULL */
+    char *expires;               /* pkg_expiry.h; NULL: never */
     char sha256[PKG_SHA256_HEX]; /* of the archive that it came in as; "" where nobody knows */
 };
 
@@ -33,6 +34,9 @@ bool sup_is_name(const char *s);
  * of this version; a worker can make it (sup_worker.h). The caller frees *r. */
 REL_MUST_USE int sup_release_read(const char *root, struct sup_release **r, struct rel_err *e);
 
+/* It may not come in any more, and what it has known faults of may not serve any more. */
+bool sup_release_is_expired(const struct sup_release *r);
+
 /* Does it have a mark that can be read? */
 bool sup_release_is_marked(const char *root);
 
@@ -41,9 +45,10 @@ bool sup_release_is_marked(const char *root);
 REL_MUST_USE int sup_release_parse(const char *text, size_t len, const char *name,
                                    struct sup_release **r, struct rel_err *e);
 
-/* The text of the mark of `r`, owned by the caller. REL_E_INPUT: a name in it is nobody's. */
-REL_MUST_USE int sup_release_text(const struct pkg_release *r, const char *sha256, char **text,
-                                  struct rel_err *e);
+/* The text of the mark of `r`, owned by the caller. `expires` may be NULL. REL_E_INPUT: a name in
+ * it is nobody's. */
+REL_MUST_USE int sup_release_text(const struct pkg_release *r, const char *sha256,
+                                  const char *expires, char **text, struct rel_err *e);
 
 /* Writes that text, which must be one that sup_release_parse takes, into the folder `root`,
  * durably: after a crash the mark is whole or not there. */

@@ -102,6 +102,17 @@ static bool is_in_chain(const struct sup_peer *p, const char *dir)
     return false;
 }
 
+/* It was good when it came in; nobody else than the operator can say what counts more now. */
+static void tell_expired(const struct sup *s, const struct sup_ask *ask)
+{
+    rel_autofree char *root = sup_store_path(s->store.home, ask->dir);
+    sup_autorelease struct sup_release *r = NULL;
+    struct rel_err unmarked = {0};
+
+    if (sup_release_read(root, &r, &unmarked) == 0 && sup_release_is_expired(r))
+        tell(ask, "%s expired at %s", ask->dir, r->expires);
+}
+
 int sup_find_rollback(struct sup *s, const char *version, struct sup_ask *ask, struct rel_err *e)
 {
     rel_autofree char *current = NULL;
@@ -123,6 +134,7 @@ int sup_find_rollback(struct sup *s, const char *version, struct sup_ask *ask, s
         tell(ask, "%s %s -> %s",
              s->active ? s->active->release->name : "rollback:", past.n ? past.v[past.n - 1] : "-",
              ask->dir);
+        tell_expired(s, ask);
     }
     sup_past_fini(&past);
     return rc;

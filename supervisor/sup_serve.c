@@ -90,6 +90,18 @@ static const char *state_of(const struct sup *s)
     return s->active ? "running" : s->revival.peer ? "starting" : "down";
 }
 
+static char *warning_of(const struct sup_peer *p)
+{
+    bool expired = sup_release_is_expired(p->release);
+    rel_autofree char *late =
+        expired ? rel_strf("%s expired at %s: upgrade", p->dir, p->release->expires) : NULL;
+
+    if (p->uid != 0)
+        return rel_steal(&late);
+    return rel_strf("the application runs as root: set \"user\" in relsup.json%s%s",
+                    expired ? "; " : "", expired ? late : "");
+}
+
 static json_t *status_of(const struct sup *s)
 {
     const struct sup_peer *p = s->active;
@@ -97,16 +109,16 @@ static json_t *status_of(const struct sup *s)
                           state_of(s), "supervisor_pid", (int)getpid(), "peers", peers_of(s),
                           "doing", s->state != SWAP_IDLE ? s->ask.what : NULL, "steering",
                           steering_of(s), "swap", swap_of(s));
+    rel_autofree char *warning = NULL;
     char since[REL_TIME_LEN];
 
     if (s->instead)
         json_object_set_new(o, "instead", rel_json_text(s->instead));
     if (!p)
         return o;
-    if (p->uid == 0)
-        json_object_set_new(o, "warning",
-                            json_string("the application runs as root: set \"user\" in "
-                                        "relsup.json"));
+    warning = warning_of(p);
+    if (warning)
+        json_object_set_new(o, "warning", rel_json_text(warning));
     rel_time_format(p->since_ms, since);
     json_object_update_new(
         o, json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:s, s:I}", "app", p->release->name, "version",

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # slow
 # A signature stays good for ever, so whoever kept an old release could replay it: a home with a key takes in nothing
-# below what served there, and nothing that has expired. Going back to what served is a rollback, as ever.
+# below what served there, and nothing that has expired. Going back to what served is a rollback, as ever; one that
+# expired since is told as such.
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/hot.sh"
 
@@ -55,4 +56,16 @@ assert_exit 0 relsup rollback
 assert_eq '"0.2.0"' "$(ask 'hx_code:version()')"
 assert_exit 0 relsup upgrade --hot --allow-older one.tar.gz
 assert_exit 0 relsup upgrade --hot two.tar.gz
+
+# --- it expires where it lies: it serves on, and whoever looks is told
+assert_match 'ok +release +0\.2\.0 is good until 20' "$(relsup doctor)"
+[[ $(relsup status) != *expired* ]] || fail "it has not expired yet"
+sed -i 's/"expires":"[^"]*"/"expires":"2001-01-01T00:00:00Z"/' home/releases/0.2.0/.relsup.json
+assert_match 'warning +release +0\.2\.0 expired at 2001-01-01T00:00:00Z' "$(relsup doctor)"
+assert_exit 0 relsup upgrade --hot --allow-older one.tar.gz
+[[ $(relsup status) != *expired* ]] || fail "another release runs"
+assert_exit 0 relsup rollback
+assert_match '0\.2\.0 expired at 2001-01-01T00:00:00Z' "$(cat err)"
+assert_eq '"0.2.0"' "$(ask 'hx_code:version()')"
+assert_match 'warning .*0\.2\.0 expired at 2001-01-01T00:00:00Z: upgrade' "$(relsup status)"
 end_home
