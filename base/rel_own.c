@@ -2,8 +2,11 @@
 #include "base/rel_own.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdint.h>
 #include <string.h>
+
+enum { PASSWD_MAX = 16 << 10 };
 
 void rel_free_p(void *p)
 {
@@ -101,6 +104,16 @@ char *rel_strf(const char *fmt, ...)
     s = rel_vstrf(fmt, ap);
     va_end(ap);
     return s;
+}
+
+/* The other one of the C library writes into one place for all threads. */
+char *rel_user_name(uid_t uid)
+{
+    struct passwd one, *pw = NULL;
+    char text[PASSWD_MAX];
+
+    (void)getpwuid_r(uid, &one, text, sizeof(text), &pw);
+    return pw ? rel_xstrdup(pw->pw_name) : NULL;
 }
 
 void rel_buf_fini(struct rel_buf *b)

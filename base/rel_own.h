@@ -50,6 +50,9 @@ char *rel_xstrndup(const char *s, size_t n);
 char *rel_strf(const char *fmt, ...) REL_PRINTF(1, 2);
 char *rel_vstrf(const char *fmt, va_list ap) REL_PRINTF(1, 0);
 
+/* The name of a user, owned by the caller; NULL: it has none. */
+char *rel_user_name(uid_t uid);
+
 /* A growable, always NUL-terminated byte buffer. Zero-initialised is empty; `rel_buf_fini` frees.
  */
 struct rel_buf {

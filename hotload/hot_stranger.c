@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -111,10 +110,9 @@ static pid_t pid_of(uint64_t inode)
 
 static int refuse(const struct check *k, struct rel_err *e)
 {
-    const struct passwd *user = getpwuid(k->stranger.uid);
+    rel_autofree char *user = rel_user_name(k->stranger.uid);
     pid_t pid = pid_of(k->stranger.inode);
-    rel_autofree char *name =
-        user ? rel_xstrdup(user->pw_name) : rel_strf("%u", (unsigned)k->stranger.uid);
+    rel_autofree char *name = user ? rel_steal(&user) : rel_strf("%u", (unsigned)k->stranger.uid);
     rel_autofree char *process = pid ? rel_strf(" (process %d)", (int)pid) : rel_xstrdup("");
 
     return rel_fail(e, REL_E_UNREACHABLE, 0,

@@ -9,7 +9,7 @@
 #include "supervisor/sup_config_internal.h"
 #include "supervisor/sup_env.h"
 
-enum { PORT_MAX = 65535, PORTS_MAX = 1024, USER_MAX = 256 };
+enum { PORT_MAX = 65535, PORTS_MAX = 1024, USER_MAX = 256, PASSWD_MAX = 16 << 10 };
 
 static bool is_variable(const char *name)
 {
@@ -109,11 +109,13 @@ int sup_capability_number(const char *name)
 int sup_config_user(struct sup_config_reader *r, const json_t *v, struct rel_err *e)
 {
     const char *name = json_string_value(v);
-    rel_autofree char *what = NULL;
+    rel_autofree char *what = NULL, *text = rel_xmalloc(PASSWD_MAX);
+    struct passwd one, *pw = NULL;
 
     if (!name || !*name || strlen(name) > USER_MAX)
         return sup_config_wrong(r, "must be the name of a user", e);
-    if (!getpwnam(name)) {
+    (void)getpwnam_r(name, &one, text, PASSWD_MAX, &pw);
+    if (!pw) {
         what = rel_strf("names '%s', but this host has no such user", name);
         return sup_config_wrong(r, what, e);
     }

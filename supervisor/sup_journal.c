@@ -4,16 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 
-#include "base/rel_clock.h"
 #include "base/rel_io.h"
-#include "hotload/hot_contact.h"
 
-enum { VERSION = 1, FILE_MAX = 64 * 1024, KILL_MS = 5000 };
+enum { VERSION = 1, FILE_MAX = 64 * 1024 };
 
 int sup_journal_write(const char *home, const struct sup_journal *j, struct rel_err *e)
 {
@@ -128,61 +123,4 @@ int sup_journal_recover(const char *home, struct sup_journal *j, bool *known, st
         return -1;
     *j = (struct sup_journal){.generation = last_generation(home)};
     return sup_journal_write(home, j, e);
-}
-
-/* A descriptor of that very process, or -1: it is asked who it is after the descriptor is held, so
- * the number cannot change hands in between. */
-static int hold(const struct sup_journal_peer *p)
-{
-    struct hot_contact who = {.pid = p->pid, .pid_start = p->pid_start};
-    int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
-
-    if (fd >= 0 && hot_contact_alive(&who))
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-static bool has_ended(int fd, int timeout_ms)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int n;
-
-    do
-        n = poll(&p, 1, timeout_ms);
-    while (n < 0 && errno == EINTR);
-    return n > 0;
-}
-
-static int end_held(const struct sup_journal_peer *p, int fd, int64_t until_ms, struct rel_err *e)
-{
-    if (p->served && has_ended(fd, rel_left_ms(until_ms)))
-        return 0;
-    kill(-p->pid, SIGKILL); /* it leads its group as long as it runs */
-    if (has_ended(fd, KILL_MS))
-        return 0;
-    return rel_fail(e, REL_E_STUCK, 0,
-                    "process %d, which an earlier supervisor left, does not end even by SIGKILL",
-                    (int)p->pid);
-}
-
-int sup_journal_end_peers(const struct sup_journal *j, int timeout_ms, struct rel_err *e)
-{
-    int64_t until_ms = rel_mono_ms() + timeout_ms;
-    int fds[SUP_JOURNAL_PEERS], result = 0;
-
-    for (size_t i = 0; i < j->peer_n; i++) {
-        fds[i] = hold(&j->peers[i]);
-        if (fds[i] >= 0 && j->peers[i].served)
-            syscall(SYS_pidfd_send_signal, fds[i], SIGTERM, NULL, 0);
-    }
-    for (size_t i = 0; i < j->peer_n; i++) {
-        if (fds[i] < 0)
-            continue;
-        if (result == 0)
-            result = end_held(&j->peers[i], fds[i], until_ms, e);
-        close(fds[i]);
-    }
-    return result;
 }

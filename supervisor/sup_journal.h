@@ -42,10 +42,4 @@ REL_MUST_USE int sup_journal_read(const char *home, struct sup_journal *j, struc
 REL_MUST_USE int sup_journal_recover(const char *home, struct sup_journal *j, bool *known,
                                      struct rel_err *e);
 
-/* Ends what still runs of it, all at once: those that served by SIGTERM, and after timeout_ms by
- * SIGKILL to their process groups, the others by SIGKILL at once. A number that another process has
- * got since is left alone. 0: none of them runs. REL_E_STUCK: one does not end even so. */
-REL_MUST_USE int sup_journal_end_peers(const struct sup_journal *j, int timeout_ms,
-                                       struct rel_err *e);
-
 #endif

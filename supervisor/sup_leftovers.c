@@ -14,6 +14,7 @@ struct left {
     const struct sup_journal *j;
     bool known;
     struct sup_family gentle, hard; /* gentle: VMs that served, and what they started */
+    struct sup_family asked;        /* first: those VMs; all, where nobody knows more than that */
 };
 
 static bool has_served(const struct left *l, int generation)
@@ -40,8 +41,11 @@ static void add_known(struct left *l, const struct sup_procs *procs)
         const struct sup_journal_peer *p = &l->j->peers[i];
         const struct hot_proc *proc = sup_procs_find(procs, p->pid);
 
-        if (proc && proc->start == p->pid_start)
-            sup_family_add(p->served ? &l->gentle : &l->hard, proc);
+        if (!proc || proc->start != p->pid_start)
+            continue;
+        sup_family_add(p->served ? &l->gentle : &l->hard, proc);
+        if (p->served)
+            sup_family_add(&l->asked, proc);
     }
 }
 
@@ -99,13 +103,6 @@ static bool ends_within(const struct sup_family *f, int64_t ms)
     return true;
 }
 
-/* Of a journal that nobody could read nothing is known but that they run: all are asked. */
-static void ask_unknown(const struct left *l)
-{
-    if (!l->known)
-        sup_family_signal(&l->gentle, SIGTERM);
-}
-
 static int kill_all(struct sup_family *f, struct rel_err *e)
 {
     sup_family_signal(f, SIGKILL);
@@ -123,19 +120,16 @@ static int end_rest(struct left *l, struct rel_err *e)
 
 /* A VM that served is asked alone, so that it ends its own children in order. What it leaves is
  * looked for once more: it may have started some on the way out. */
-static int end(struct left *l, const char *home, uid_t user, int timeout_ms, struct rel_err *e)
+static int end(struct left *l, const struct sup_leftovers *of, struct rel_err *e)
 {
     sup_autoprocs struct sup_procs procs = {0};
 
     sup_family_signal(&l->hard, SIGKILL);
-    ask_unknown(l);
-    if (sup_journal_end_peers(l->j, timeout_ms, e) < 0)
+    sup_family_signal(&l->asked, SIGTERM);
+    if ((!ends_within(&l->asked, of->timeout_ms) && kill_all(&l->asked, e) < 0) ||
+        sup_procs_read(&procs, e) < 0)
         return -1;
-    if (!l->known)
-        (void)ends_within(&l->gentle, timeout_ms);
-    if (sup_procs_read(&procs, e) < 0)
-        return -1;
-    find(l, &procs, home, user);
+    find(l, &procs, of->home, of->user);
     return kill_all(&l->hard, e) < 0 ? -1 : end_rest(l, e);
 }
 
@@ -157,9 +151,12 @@ int sup_leftovers_end(const struct sup_leftovers *of, size_t *n, struct rel_err 
         return -1;
     find(&l, &procs, of->home, of->user);
     *n = sup_family_signal(&l.gentle, 0) + sup_family_signal(&l.hard, 0);
-    rc = end(&l, of->home, of->user, of->timeout_ms, e);
+    for (size_t i = 0; !of->known && i < l.gentle.n; i++)
+        sup_family_add(&l.asked, &l.gentle.v[i]);
+    rc = end(&l, of, e);
     sup_cgroup_each(of->home, end_cgroup, NULL);
     sup_family_fini(&l.gentle);
     sup_family_fini(&l.hard);
+    sup_family_fini(&l.asked);
     return rc;
 }

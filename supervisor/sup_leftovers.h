@@ -17,8 +17,9 @@ struct sup_leftovers {
 };
 
 /* Ends them: what never served at once by SIGKILL, a peer that served by SIGTERM, and by SIGKILL
- * after timeout_ms, and then its children. Left alone are this process and those that started it,
- * and processes of other users than ours and `user`. *n says how many there
+ * after timeout_ms, and then its children. Left alone are this process and those that started it
+ * (but for a VM of the journal), and processes of other users than ours and `user`. A number that
+ * another process has got since is left alone. *n says how many there
  * were.
  * 0: none of them runs. REL_E_STUCK: one does not end even by SIGKILL. */
 REL_MUST_USE int sup_leftovers_end(const struct sup_leftovers *of, size_t *n, struct rel_err *e);

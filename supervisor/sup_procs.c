@@ -15,12 +15,13 @@ enum { ENVIRON_MAX = 16 << 20 };
 int sup_procs_read(struct sup_procs *procs, struct rel_err *e)
 {
     rel_autoclosedir DIR *d = opendir("/proc");
-    struct sup_procs read = {0};
+    sup_autoprocs struct sup_procs read = {0};
+    struct dirent *f;
     size_t cap = 0;
 
     if (!d)
         return rel_fail(e, REL_E_IO, errno, "read /proc");
-    for (struct dirent *f = readdir(d); f; f = readdir(d)) {
+    while (errno = 0, f = readdir(d)) {
         if (!isdigit((unsigned char)*f->d_name))
             continue;
         if (read.n == cap) {
@@ -30,7 +31,10 @@ int sup_procs_read(struct sup_procs *procs, struct rel_err *e)
         if (hot_proc_read((pid_t)strtol(f->d_name, NULL, 10), &read.v[read.n]))
             read.n++;
     }
+    if (errno)
+        return rel_fail(e, REL_E_IO, errno, "read /proc");
     *procs = read;
+    read = (struct sup_procs){0};
     return 0;
 }
 

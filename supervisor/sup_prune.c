@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which releases go when an upgrade is done: never one that something still has need of. */
-#include <ctype.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -9,6 +7,7 @@
 #include "base/rel_io.h"
 #include "supervisor/sup_engine.h"
 #include "supervisor/sup_past.h"
+#include "supervisor/sup_procs.h"
 
 struct spared {
     char **v;
@@ -72,21 +71,24 @@ static void spare_path(struct spared *s, const char *releases, const char *path)
         spare(s, dir, len);
 }
 
-static void spare_mapped(struct spared *s, const char *releases, int pid_fd)
+static void spare_mapped(struct spared *s, const char *releases, pid_t pid)
 {
-    int fd = openat(pid_fd, "maps", O_RDONLY | O_CLOEXEC);
-    FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-    rel_autofree char *line = NULL;
+    rel_autofree char *maps = rel_strf("/proc/%d/maps", (int)pid), *line = NULL;
+    rel_autofclose FILE *f = fopen(maps, "re");
     size_t size = 0;
 
-    if (!f) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    while (getline(&line, &size, f) > 0)
+    while (f && getline(&line, &size, f) > 0)
         spare_path(s, releases, line);
-    (void)!fclose(f);
+}
+
+static void spare_cwd(struct spared *s, const char *releases, pid_t pid)
+{
+    rel_autofree char *link = rel_strf("/proc/%d/cwd", (int)pid);
+    char cwd[PATH_MAX];
+    ssize_t n = readlink(link, cwd, sizeof(cwd) - 1);
+
+    cwd[n > 0 ? n : 0] = '\0';
+    spare_path(s, releases, cwd);
 }
 
 /* Whoever runs there, the peers' own programs and an operator's `bin/<app> eval` too; what may not
@@ -94,23 +96,13 @@ static void spare_mapped(struct spared *s, const char *releases, int pid_fd)
 static int spare_used(struct spared *s, const char *home, struct rel_err *e)
 {
     rel_autofree char *releases = rel_strf("%s/releases/", home);
-    rel_autoclosedir DIR *d = opendir("/proc");
-    struct dirent *entry;
+    sup_autoprocs struct sup_procs procs = {0};
 
-    if (!d)
-        return rel_fail(e, REL_E_IO, errno, "read /proc");
-    while ((entry = readdir(d))) {
-        rel_autoclose int fd = -1;
-        char cwd[PATH_MAX];
-        ssize_t n;
-
-        if (!isdigit((unsigned char)entry->d_name[0]) ||
-            (fd = openat(dirfd(d), entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
-            continue;
-        n = readlinkat(fd, "cwd", cwd, sizeof(cwd) - 1);
-        cwd[n > 0 ? n : 0] = '\0';
-        spare_path(s, releases, cwd);
-        spare_mapped(s, releases, fd);
+    if (sup_procs_read(&procs, e) < 0)
+        return -1;
+    for (size_t i = 0; i < procs.n; i++) {
+        spare_cwd(s, releases, procs.v[i].pid);
+        spare_mapped(s, releases, procs.v[i].pid);
     }
     return 0;
 }

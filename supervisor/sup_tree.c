@@ -97,11 +97,11 @@ static int compare_folders(struct walk *w, int there_fd, int fresh_fd, int depth
         close(fresh_fd);
     if (there < 0 || !d || depth > DEPTH_MAX)
         return rel_fail(e, REL_E_IO, errno ? errno : ELOOP, "read a folder of the release");
-    while (w->holds && (errno = 0, entry = readdir(d)))
+    while (errno = 0, w->holds && (entry = readdir(d)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
             compare_entry(w, there, dirfd(d), entry->d_name, depth, e) < 0)
             return -1;
-    return 0;
+    return errno ? rel_fail(e, REL_E_IO, errno, "read a folder of the release") : 0;
 }
 
 int sup_tree_holds(const char *there, const char *fresh, bool *holds, struct rel_err *e)

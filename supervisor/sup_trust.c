@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -21,10 +20,9 @@ enum { WRITE_BITS = 022, READ_WRITE_BITS = 066, ALL_BITS = 077 };
 /* "mallory (uid 1001)", owned by the caller. */
 static char *user_text(uid_t uid)
 {
-    const struct passwd *pw = getpwuid(uid);
+    rel_autofree char *name = rel_user_name(uid);
 
-    return pw ? rel_strf("%s (uid %u)", pw->pw_name, (unsigned)uid)
-              : rel_strf("uid %u", (unsigned)uid);
+    return name ? rel_strf("%s (uid %u)", name, (unsigned)uid) : rel_strf("uid %u", (unsigned)uid);
 }
 
 static bool is_trusted(uid_t uid)
@@ -59,9 +57,9 @@ static bool is_unmapped(uid_t uid)
 /* Never NULL. */
 static char *our_name(void)
 {
-    const struct passwd *pw = getpwuid(geteuid());
+    rel_autofree char *name = rel_user_name(geteuid());
 
-    return pw ? rel_xstrdup(pw->pw_name) : rel_strf("%u", (unsigned)geteuid());
+    return name ? rel_steal(&name) : rel_strf("%u", (unsigned)geteuid());
 }
 
 static int check_owner(const struct stat *st, const char *path, struct rel_err *e)
@@ -231,12 +229,11 @@ int sup_trust_file(int fd, const char *path, struct rel_err *e)
 /* What a client can do about a home that is somebody else's. */
 static int say_whose(const char *home, uid_t uid, struct rel_err *e)
 {
-    rel_autofree char *owner = user_text(uid), *us = our_name();
-    const struct passwd *pw = getpwuid(uid);
+    rel_autofree char *owner = user_text(uid), *us = our_name(), *name = rel_user_name(uid);
 
     return rel_fail(e, REL_E_INPUT, 0,
                     "the home %s belongs to %s, not to %s, so it is not trusted: run this as %s",
-                    home, owner, us, pw ? pw->pw_name : "that user");
+                    home, owner, us, name ? name : "that user");
 }
 
 int sup_trust_control(const char *home, struct rel_err *e)

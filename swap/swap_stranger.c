@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -208,8 +207,8 @@ void swap_stranger_fini(struct swap_stranger *s)
 char *swap_stranger_text(const struct swap_stranger *s)
 {
     rel_autofree char *where = swap_listener_text(&s->l);
-    const struct passwd *pw = getpwuid(s->uid);
-    rel_autofree char *who = pw ? rel_xstrdup(pw->pw_name) : rel_strf("user %u", (unsigned)s->uid);
+    rel_autofree char *name = rel_user_name(s->uid);
+    rel_autofree char *who = name ? rel_steal(&name) : rel_strf("user %u", (unsigned)s->uid);
     rel_autofree char *process =
         s->pid ? rel_strf("process %d of %s", (int)s->pid, who) : rel_strf("a process of %s", who);
 

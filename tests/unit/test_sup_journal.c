@@ -6,12 +6,9 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "base/rel_io.h"
-#include "hotload/hot_contact.h"
 #include "supervisor/sup_journal.h"
 
 static int make_home(void **state)
@@ -108,66 +105,6 @@ static void what_cannot_be_read_is_set_aside(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-/* A leader of a group, as a peer is; a stubborn one ignores SIGTERM. */
-static struct sup_journal_peer start(bool stubborn)
-{
-    int ready[2];
-    struct sup_journal_peer p = {.generation = 1, .served = true};
-    char c;
-
-    assert_int_equal(pipe(ready), 0);
-    p.pid = fork();
-    if (p.pid == 0) {
-        setsid();
-        if (stubborn)
-            signal(SIGTERM, SIG_IGN);
-        (void)!write(ready[1], "x", 1);
-        for (;;)
-            pause();
-    }
-    assert_int_equal(read(ready[0], &c, 1), 1);
-    close(ready[0]);
-    close(ready[1]);
-    p.pid_start = hot_pid_start(p.pid);
-    return p;
-}
-
-static void ended_by(const struct sup_journal_peer *p, int signal)
-{
-    int status;
-
-    assert_int_equal(waitpid(p->pid, &status, WNOHANG), p->pid);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), signal);
-}
-
-static void peers_that_run_are_ended(void **state)
-{
-    struct sup_journal j = {.peer_n = 2, .peers = {start(false), start(true)}};
-    struct rel_err e = {0};
-
-    (void)state;
-    assert_int_equal(sup_journal_end_peers(&j, 300, &e), 0);
-    ended_by(&j.peers[0], SIGTERM);
-    ended_by(&j.peers[1], SIGKILL);
-    assert_int_equal(sup_journal_end_peers(&j, 300, &e), 0);
-}
-
-/* It is booting, and would lose a SIGTERM; a step has nothing to end in order. */
-static void what_never_served_is_killed_at_once(void **state)
-{
-    struct sup_journal j = {.peer_n = 2, .peers = {start(false), start(false)}}, got;
-    struct rel_err e = {0};
-
-    j.peers[0].served = j.peers[1].served = false;
-    j.peers[1].step = true;
-    assert_int_equal(sup_journal_write(*state, &j, &e), 0);
-    assert_int_equal(sup_journal_read(*state, &got, &e), 0);
-    assert_int_equal(sup_journal_end_peers(&got, 60000, &e), 0);
-    ended_by(&j.peers[0], SIGKILL);
-    ended_by(&j.peers[1], SIGKILL);
-}
-
 /* Of an earlier version: it may have served. */
 static void what_is_not_said_is_taken_for_served(void **state)
 {
@@ -183,30 +120,13 @@ static void what_is_not_said_is_taken_for_served(void **state)
     assert_false(got.peers[0].step);
 }
 
-static void a_stranger_of_that_number_is_left_alone(void **state)
-{
-    struct sup_journal j = {.peer_n = 1, .peers = {start(false)}};
-    struct rel_err e = {0};
-    int status;
-
-    (void)state;
-    j.peers[0].pid_start--;
-    assert_int_equal(sup_journal_end_peers(&j, 300, &e), 0);
-    assert_int_equal(waitpid(j.peers[0].pid, &status, WNOHANG), 0);
-    kill(j.peers[0].pid, SIGKILL);
-    waitpid(j.peers[0].pid, &status, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(what_cannot_be_read_is_refused),
         cmocka_unit_test(what_cannot_be_read_is_set_aside),
-        cmocka_unit_test(peers_that_run_are_ended),
-        cmocka_unit_test(what_never_served_is_killed_at_once),
         cmocka_unit_test(what_is_not_said_is_taken_for_served),
-        cmocka_unit_test(a_stranger_of_that_number_is_left_alone),
     };
 
     return cmocka_run_group_tests(tests, make_home, remove_home);
