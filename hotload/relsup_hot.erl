@@ -44,7 +44,7 @@ step(Name) ->
 
 work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms, wait_ms := WaitMs}) ->
     WaitUntil = now_ms() + WaitMs,
-    gather([fun() -> relsup_hot_app:check(Apps) end]),
+    gather([fun() -> relsup_hot_keeper:check_half_way() end, fun() -> relsup_hot_app:check(Apps) end]),
     Meta = relsup_hot_app:read(Plan),
     Script = #{code := Code, instrs := Instrs} = relsup_hot_plan:make(Plan, relsup_hot_code:read(Mods)),
     Scope = scope(Plan, Script),
@@ -112,12 +112,11 @@ takes_out(#{stages := Stages}) ->
 
 %%% From here on things are touched
 
-apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known, kept := Kept}, ms := Ms}, Script, Prepared) ->
+apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known, kept := Kept}}, Script, Prepared) ->
     note(undo, relsup_hot_code:prepare(maps:values(maps:get(back, Code)))),
     [note(Key, maps:get(Key, Code)) || Key <- [olds, added]],
     [note(Key, maps:get(Key, Plan)) || Key <- [scope, vsns]],
     Own = maps:get(own, Script),
-    Sups = relsup_hot_sup:look([P || P = {_, _, [M | _]} <- Procs, not is_map_key(M, Own)], now_ms() + Ms),
     warm_up(Procs, Plan),
     note(kept, Kept),
     note(own, Own),
@@ -127,7 +126,7 @@ apply_plan(Plan = #{code := Code, found := #{procs := Procs, known := Known, kep
     step(began),
     Env = application_controller:prep_config_change(),
     S = lists:foldl(fun stage/2,
-                    Plan#{known => Known, prepared => Prepared, sups => Sups, own => Own, moved => false,
+                    Plan#{known => Known, prepared => Prepared, own => Own, moved => false,
                           types => types(Script, Plan), pause => 0},
                     maps:get(stages, Script)),
     check_ending(S),
@@ -162,19 +161,22 @@ types(#{stages := Stages}, #{apps := Apps}) ->
 %% order.
 stage({modules, Instrs}, S = #{found := #{procs := All}, scope := Scope, known := Known0, ms := Ms}) ->
     Procs0 = procs_of(Instrs, All),
+    Depths = maps:from_list([{P, relsup_hot_sup:depth(P)} || {P, supervisor, _} <- Procs0]),
     note(procs, Procs0),
     note(pause, true),
     Until = now_ms() + Ms,
     Began = now_us(),
     relsup_hot_pause:suspend(Procs0, Until),
     step(suspended),
-    {Procs, Known} = relsup_hot_pause:suspend_born(Scope, Procs0, Known0, Until),
-    S1 = in_pause(Instrs, Procs, S#{known := Known}, Until),
+    {Procs1, Known} = relsup_hot_pause:suspend_born(Scope, Procs0, Known0, Until),
+    {Procs, Infos, S1} = in_pause(Instrs, Procs1, S#{known := Known, depths => Depths}, Until),
     step(changed),
     note(pause, false),
     relsup_hot_pause:resume(Procs, now_ms() + Ms),
     step(resumed),
-    S1#{pause := maps:get(pause, S) + now_us() - Began, procs => Procs ++ maps:get(procs, S, [])};
+    Children = relsup_hot_sup:judge(Infos, maps:get(code, S)) ++ maps:get(children, S, []),
+    note(new_children, relsup_hot_sup:added(Children)),
+    S1#{children => Children, pause := maps:get(pause, S) + now_us() - Began, procs => Procs ++ maps:get(procs, S, [])};
 stage({ready, Apps}, S = #{apps := All}) ->
     start_new(S, [A || A <- All, lists:member(element(1, A), Apps)]),
     S;
@@ -186,17 +188,24 @@ procs_of(Instrs, All) ->
     [P || P = {_, Kind, Mods} <- All,
           Kind =:= starter orelse lists:any(fun(M) -> is_map_key(M, Ms) end, Mods)].
 
-in_pause(Instrs, Procs, S = #{code := Code, meta := Meta, scope := Scope, known := Known}, Until) ->
-    Modes = relsup_hot_change:modes(Procs),
+in_pause(Instrs, Procs0, S = #{code := Code, meta := Meta, scope := Scope, known := Known0}, Until) ->
+    Modes = relsup_hot_change:modes(Procs0),
     Prepared = proplists:get_value(Instrs, maps:get(prepared, S), none),
     Moved = maps:get(moved, S),
     Moved orelse move_paths(Meta, S),
+    Side = relsup_hot_side:before(Procs0),
+    note(side, Side),
     note(changing, true),
-    relsup_hot_change:ahead(Procs, Instrs, S),
+    %% from the last look for callers to the load it is short
+    Priority = process_flag(priority, high),
+    {Stopped, Procs, Known} = quiet(Scope, Procs0, Known0, Until),
+    relsup_hot_change:ahead(Procs, Instrs, S#{stopped_callers => Stopped}),
     step(changed_ahead),
     note(loading, true),
     step(loading),
     relsup_hot_code:load(Prepared),
+    process_flag(priority, Priority),
+    relsup_hot_callers:thaw(Stopped),
     step(loaded),
     relsup_hot_code:check_awake(maps:get(asleep, Code)),
     relsup_hot_pause:check_born(Scope, Known, Until),
@@ -205,11 +214,23 @@ in_pause(Instrs, Procs, S = #{code := Code, meta := Meta, scope := Scope, known 
     relsup_hot_change:check_modes([P || P = {_, _, [M]} <- Changed, #{m := M1, dir := down} <- Instrs,
                                         M1 =:= M], Until),
     S1 = case Moved of true -> S; false -> change_meta(Meta, S) end,
-    Sups = [I || I = #{pid := P} <- maps:get(sups, S1), lists:keymember(P, 1, Procs)],
-    Children = relsup_hot_sup:compare(Sups, Until),
-    note(new_children, relsup_hot_sup:added(Children ++ maps:get(children, S1, []))),
-    relsup_hot_change:behind(Procs, Instrs, S1),
-    S1#{children => Children ++ maps:get(children, S1, [])}.
+    Infos = relsup_hot_change:behind(Procs, Instrs, S1),
+    note(made, relsup_hot_side:made(Procs, Side)),
+    note(new_children, relsup_hot_sup:added(Infos ++ maps:get(children, S1, []))),
+    {Procs, Infos, S1#{known := Known}}.
+
+%% Who went on meanwhile may have started others.
+quiet(Scope, Procs0, Known0, Until) ->
+    case relsup_hot_callers:quiet(Procs0, maps:get(touched, Scope), Until) of
+        [] -> {[], Procs0, Known0};
+        Stopped ->
+            case relsup_hot_pause:suspend_born(Scope, Procs0, Known0, Until) of
+                {Procs0, Known} -> {Stopped, Procs0, Known};
+                {Procs, Known} ->
+                    {More, Procs1, Known1} = quiet(Scope, Procs, Known, Until),
+                    {More ++ Stopped, Procs1, Known1}
+            end
+    end.
 
 move_paths(Meta, S) ->
     note(meta, relsup_hot_app:save(Meta)),

@@ -4,7 +4,8 @@
 -module(relsup_hot_code).
 
 -export([read/1, take_in/4, prepare/1, load/1, check_old/3, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
--export([undo/2, delete/1, purge_after/2, remember_closures/1, move_paths/1, add_paths/1, del_paths/1, set_path/1]).
+-export([leave/2, undo/2, is_loaded/2, delete/1, purge_after/2, remember_closures/1]).
+-export([move_paths/1, add_paths/1, del_paths/1, set_path/1]).
 
 -import(relsup_hot_text, [refuse/2, in_use/2, fail/2, names/1, mods/1, text/2, gather/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
@@ -279,6 +280,11 @@ callees(Bin) ->
 
 %%% The way back
 
+%% Waits until nobody is inside of the code of before, which is what the second load of it needs.
+leave(#{olds := Olds}, Until) ->
+    _ = unpurged([M || {M, Md5} <- Olds, not is_loaded(M, Md5)], Until),
+    ok.
+
 %% Of a module whose code of before may be gone from memory; `Undo` is prepared, `Olds` says what
 %% there was.
 undo(K = #{undo := Undo, olds := Olds, added := Added}, Until) ->
@@ -292,11 +298,13 @@ undo(K = #{undo := Undo, olds := Olds, added := Added}, Until) ->
     end.
 
 %% Only one instance of the old code can be there beside the new code, and who was kept in it had the time
-%% to leave; so had who runs a module of an appup, which says nothing of him. Returns {ended, Text} where
-%% somebody had to be ended.
+%% to leave; so had who runs a module of an appup, which says nothing of him. A caller that came between the
+%% last look and the load waits for a process that is held, and cannot. Returns {ended, Text} where somebody
+%% had to be ended.
 undo_used(Ms, Kept, #{undo := Undo, added := Added} = K) ->
     Own = [M || M <- Ms, is_map_key(M, maps:get(own, K, #{}))],
-    Pids = lists:usort([P || {P, M} <- Kept, lists:member(M, Ms)] ++ [P || Own =/= [], P <- relsup_hot_find:users(Own)]),
+    Pids = lists:usort([P || {P, M} <- Kept, lists:member(M, Ms)] ++ [P || Own =/= [], P <- relsup_hot_find:users(Own)]
+                       ++ [P || P <- relsup_hot_find:users(Ms), relsup_hot_callers:waits_for(P) =/= []]),
     Ended = text("~ts was still in the old code, and was ended", [names(Pids)]),
     [exit(P, kill) || P <- Pids],
     case unpurged(Ms, now_ms() + ?END_MS) of

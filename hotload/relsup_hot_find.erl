@@ -11,7 +11,7 @@
 %% it starts no child meanwhile.
 -module(relsup_hot_find).
 
--export([find/2, inside_of/2, born/3, kind/1, users/1, ancestors/1, still_runs/3, is_sup/1]).
+-export([find/2, inside_of/2, born/3, kind/1, users/1, ancestors/1, still_runs/3, is_sup/1, is_inside/2]).
 
 -import(relsup_hot_text, [refuse/2, names/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
@@ -175,6 +175,12 @@ inside(P, Stack, #{touched := Touched}) ->
         [M | _] -> [{inside, P, M}];
         [] when length(Stack) >= 8 -> deep_inside(P, Touched);
         [] -> []
+    end.
+
+is_inside(P, Touched) ->
+    case process_info(P, current_stacktrace) of
+        {_, Stack} -> inside(P, Stack, #{touched => Touched}) =/= [];
+        undefined -> false
     end.
 
 %% current_stacktrace ends after 8 frames; the text of the backtrace does not, but prints every term

@@ -6,12 +6,15 @@
 %% and does it where somebody kills the keeper.
 -module(relsup_hot_keeper).
 
--export([run/3, verdict/1, note/2]).
+-export([run/3, verdict/1, note/2, check_half_way/0]).
 
--import(relsup_hot_text, [text/2, names/1]).
+-import(relsup_hot_text, [text/2, refuse/2, names/1, mods/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0, now_us/0]).
 
 -define(SYS, relsup_hot_sys).
+%% Who was stopped inside of the old code, with its answer, leaves it at once. While the servers are held nobody
+%% waits for longer, unless somebody was kept there.
+-define(LEAVE_MS, 1000).
 %% One hot upgrade at a time, whatever version of this module does it.
 -define(LOCK, 'relsup.hot').
 -define(STANDBY, 'relsup.hot.standby').
@@ -57,7 +60,7 @@ last(Fmt, Args) ->
 result(Outcome, Fmt, Args) ->
     {Outcome, 0, 0, 0, text(Fmt, Args), []}.
 
-%% Called by the worker. Keys: procs, started and effect add to what is there; all others replace it.
+%% Called by the worker. Keys: procs, released, started and effect add to what is there; all others replace it.
 note(Key, Value) ->
     [P ! {note, Key, Value} || P <- [get(keeper), get(standby)]],
     ok.
@@ -122,6 +125,8 @@ watch(K = #{mon := Mon, client := Client, until := Until, worker := Worker, late
 
 noted(procs, New, K = #{procs := Procs}) ->
     K#{procs := New ++ Procs};
+noted(released, New, K) ->
+    K#{released => New ++ maps:get(released, K, [])};
 noted(started, One, K = #{started := Started}) ->
     K#{started := [One | Started]};
 noted(effect, Effect, K = #{effects := Effects}) ->
@@ -189,24 +194,54 @@ undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs, effects := Effects0}) ->
                   true -> bounded(fun() -> undo_started(K, now_ms() + Ms) end, "what is new", Ms);
                   false -> ok
               end,
-    Awake andalso relsup_hot_pause:again(Procs, now_ms() + Ms),
+    %% While the servers answer, whoever is inside of the old code leaves it.
+    Awake andalso is_map_key(loading, K) andalso relsup_hot_code:leave(K, now_ms() + Ms),
+    _ = relsup_hot_pause:again(case Awake of true -> Procs; false -> maps:get(released, K, []) end,
+                               now_ms() + Ms),
     Newcomers = case Awake of true -> newcomers(K, now_ms() + Ms); false -> [] end,
     Env = application_controller:prep_config_change(),
-    Code = attempt(fun() -> undo_code(K, now_ms() + Ms) end),
+    Made = made(K),
+    Leave = case K of #{kept := [_ | _]} -> Ms; _ -> min(Ms, ?LEAVE_MS) end,
+    Code = attempt(fun() -> undo_code(K, now_ms() + Leave) end),
     Meta = attempt(fun() -> relsup_hot_app:undo(K) end),
-    Asked = undo_states(K, Awake),
+    relsup_hot_side:undo(Made, ?SYS:nobody()),
+    Asked = undo_states(K),
     attempt(fun() -> relsup_hot_listen:close_extra(maps:get(listeners, K, #{})) end),
     Resumed = ?SYS:post([{Pid, resume} || {Pid, _, _} <- Newcomers ++ Procs]),
     relsup_hot_pause:forget(Procs),
-    States = check_undone(Asked, now_ms() + Ms),
+    Late = not_undone(Asked, now_ms() + Ms),
     _ = ?SYS:wait(Resumed, fun(_) -> true end, now_ms() + Ms),
+    half_way(K, Code, Late),
     Stopped = bounded(fun() -> relsup_hot_effects:start_old(Effects) end, "what was stopped", Ms),
     Awake andalso bounded(fun() -> relsup_hot_app:config_change(Env, maps:get(told, K, [])) end,
                           "config_change/3", Ms),
-    case [Text || Text <- [Ended, Started, Code, Meta, States, Stopped], is_binary(Text)] of
+    States = [text("the old state of ~ts is not back", [names(Late)]) || Late =/= []],
+    case [Text || Text <- [Ended, Started, Code, Meta | States] ++ [Stopped], is_binary(Text)] of
         [] -> {rolled_back, [["; ", Text] || {ended, Text} <- [Code]]};
         Left -> {stuck, [["; ", Text] || Text <- Left]}
     end.
+
+made(#{made := Made}) -> Made;
+made(#{side := Side, procs := Procs}) -> relsup_hot_side:made(Procs, Side);
+made(_) -> nothing.
+
+%% Code that is new while states are old must not look like an upgrade that is done.
+half_way(#{olds := Olds}, Code, Late) when is_binary(Code); Late =/= [] ->
+    application:set_env(relsup, half_way, {Olds, Late});
+half_way(_, _, _) ->
+    ok.
+
+%% Whoever was late takes his state back when he gets to it.
+check_half_way() ->
+    {Olds, Late} = application:get_env(relsup, half_way, {[], []}),
+    Code = [M || {M, Md5} <- Olds, not relsup_hot_code:is_loaded(M, Md5)],
+    Code =:= [] orelse
+        refuse("~ts has the new code of an upgrade that failed, on states of before: use --swap", [mods(Code)]),
+    Pids = [P || P <- Late, ?SYS:is_saved(P)],
+    Pids =:= [] orelse
+        refuse("~ts has not yet taken its state of before an upgrade that failed back: try again, or use --swap",
+               [names(Pids)]),
+    application:unset_env(relsup, half_way).
 
 attempt(Fun) ->
     try Fun() catch C:R -> text("~0tp: ~0tp", [C, R]) end.
@@ -268,32 +303,19 @@ undo_code(K = #{loading := true}, Until) ->
 undo_code(_, _) ->
     ok.
 
-%% A supervisor that ran has other children than the state of before says: it takes the old
-%% specifications over by itself.
-undo_states(K = #{changing := true, procs := Procs}, Awake) ->
-    {Sups, Others} = lists:partition(fun({_, Kind, _}) -> Awake andalso Kind =:= supervisor end, Procs),
-    Saved = [P || P = {_, Kind, _} <- Others, Kind =/= starter],
-    ?SYS:send([{Pid, {replace_state, case Kind of
-                                         gen_event -> fun ?SYS:rest_event/1;
-                                         _ -> fun ?SYS:rest/1
-                                     end}} || {Pid, Kind, _} <- Saved], ?SYS:nobody()),
+undo_states(K = #{changing := true, procs := Procs}) ->
+    Saved = [P || P = {_, Kind, _} <- Procs, Kind =/= starter],
+    ?SYS:send([{Pid, relsup_hot_pause:rest(Kind)} || {Pid, Kind, _} <- Saved], ?SYS:nobody()),
     Again = lists:usort([P || {P, _, _} <- maps:get(modes, K, [])]),
-    [?SYS:post([{Pid, {change_code, M, undefined, []}} || {Pid, _, [M]} <- Sups]),
-     relsup_hot_change:read_modes([P || P = {Pid, _, _} <- Saved, lists:member(Pid, Again)]),
-     ?SYS:post([{Pid, case Kind of
-                          gen_event -> suspend;
-                          _ -> {replace_state, fun ?SYS:proof/1}
-                      end} || {Pid, Kind, _} <- Saved])];
-undo_states(_, _) ->
+    [relsup_hot_change:read_modes([P || P = {Pid, _, _} <- Saved, lists:member(Pid, Again)]),
+     ?SYS:post([{Pid, relsup_hot_pause:proof(Kind)} || {Pid, Kind, _} <- Saved])];
+undo_states(_) ->
     [].
 
-check_undone(Asked, Until) ->
+not_undone(Asked, Until) ->
     Good = fun(ok) -> true;
               ({error, {callback_failed, _, {throw, true}}}) -> true;
               (_) -> false
            end,
     Answers = [?SYS:wait(A, Good, Until) || A <- Asked],
-    case lists:usort(lists:append([[P || {P, _} <- Bad] ++ Missing || {Bad, Missing} <- Answers])) of
-        [] -> ok;
-        Pids -> text("the old state of ~ts is not back", [names(Pids)])
-    end.
+    lists:usort(lists:append([[P || {P, _} <- Bad] ++ Missing || {Bad, Missing} <- Answers])).

@@ -199,8 +199,9 @@ change(Dir, {M, Extra}, S = #{vsns := Vsns, ms := Ms}) ->
     Procs = [P || {M1, Ps} <- Held, M1 =:= M, P <- Ps],
     {Old, New} = maps:get(M, Vsns, {undefined, undefined}),
     Vsn = case Dir of up -> Old; down -> {down, New} end,
-    {Bad, Missing} = ?SYS:ask([{P, {change_code, M, Vsn, Extra}} || {P, Kind, _} <- Procs, can(P, Kind, M)],
-                              fun(R) -> R =:= ok end, now_ms() + Ms),
+    Ask = [{P, {change_code, M, Vsn, Extra}} || {P, Kind, _} <- Procs, can(P, Kind, M)],
+    Asked = relsup_hot_change:post(Ask, [P || {P, supervisor, _} <- Procs]),
+    {Bad, Missing} = ?SYS:wait(Asked, fun(R) -> R =:= ok end, now_ms() + Ms),
     case {Bad, Missing} of
         {[], []} -> ok;
         {[{P, {error, Why}} | _], _} -> fail("code_change of ~ts failed: ~0tp", [who(P, Procs), relsup_hot_text:why(Why)]);

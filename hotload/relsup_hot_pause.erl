@@ -3,7 +3,7 @@
 %% resumed. Used by the worker on the way in, and by the keeper on the way back.
 -module(relsup_hot_pause).
 
--export([warm_up/2, suspend/2, suspend_born/4, check_born/3, again/2, resume/2, forget/1]).
+-export([warm_up/2, suspend/2, suspend_born/4, check_born/3, again/2, resume/2, rest/1, proof/1, forget/1]).
 
 -import(relsup_hot_text, [fail/2, names/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
@@ -102,6 +102,15 @@ check_born(Scope, Known, Until) ->
 %% Behind each suspend, also behind one that was not answered: it works when the process gets to it.
 resume(Procs, Until) ->
     ?SYS:ask([{Pid, resume} || {Pid, _, _} <- Procs], fun(_) -> true end, Until).
+
+%% What brings the state back that was kept, and what proves it.
+rest(gen_event) -> {replace_state, fun ?SYS:rest_event/1};
+rest(supervisor) -> {replace_state, fun relsup_hot_sup:rest/1};
+rest(_) -> {replace_state, fun ?SYS:rest/1}.
+
+proof(gen_event) -> suspend;
+proof(supervisor) -> {replace_state, fun relsup_hot_sup:proof/1};
+proof(_) -> {replace_state, fun ?SYS:proof/1}.
 
 forget(Procs) ->
     ?SYS:send([{P, {replace_state, case Kind of

@@ -26,10 +26,12 @@ sections(Plan, Code, Script, Meta, Found) ->
 %% What only became known on the way.
 done(S = #{found := #{kept := Kept}}) ->
     Still = relsup_hot_wait:still_in_old(Kept),
-    Lines = [Line || #{pid := P, added := Added, removed := Removed, changed := Changed}
+    Lines = [Line || #{pid := P, added := Added, removed := Removed, kept := Unnamed, changed := Changed}
                          <- maps:get(children, S, []),
                      Line <- [text("~ts: new child ~0tp", [name(P), Id]) || Id <- Added]
                          ++ [text("~ts: child ~0tp ended", [name(P), Id]) || Id <- Removed]
+                         ++ [text("~ts: child ~0tp stays: its new code does not name it, but somebody may have "
+                                  "added it at run time", [name(P), Id]) || Id <- lists:sublist(Unnamed, ?MANY)]
                          ++ [text("~ts: another specification of child ~0tp, from its next start on",
                                   [name(P), Id]) || Id <- Changed]],
     Extra = relsup_hot_listen:extra(maps:get(listeners, S)),
@@ -90,7 +92,7 @@ processes(#{procs := Procs}) ->
 
 supervisors(#{procs := Procs, frozen := Frozen}) ->
     Sups = [P || {P, supervisor, _} <- Procs],
-    [text("~ts takes over the children that its new code names", [name(P)])
+    [text("~ts takes over the children that its new code names, known once its init/1 has run", [name(P)])
      || P <- lists:sublist(Sups, ?MANY)]
         ++ [text("and ~b more supervisors do", [length(Sups) - ?MANY]) || length(Sups) > ?MANY]
         ++ [text("~ts keeps its children: its init/1 makes a named table and cannot run twice", [name(P)])

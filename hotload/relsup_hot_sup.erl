@@ -1,84 +1,219 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Supervisors: which children their new code wants. A supervisor takes new specifications over by
-%% change_code, which runs its init/1, but it starts and ends no child (supervisor:code_change/3).
-%% Which ones came and went is found by running init/1 of the old code and of the new one in a
-%% process of its own: the supervisor's state does not tell a child that is no longer wanted from one
-%% that was added by start_child/2.
+%% change_code, which runs its init/1, once, but it starts and ends no child (supervisor:code_change/3).
+%% It keeps who is no longer named, and afterwards its state does not tell them from others. So the
+%% children of before are marked ahead of it: who has still the mark was not named. Both are done by
+%% functions that run inside of the suspended supervisor.
 -module(relsup_hot_sup).
 
--export([look/2, compare/2, added/1, start/2, stop/2, remove/1, info/1, stopped_children/1]).
+-export([depth/1, mark/1, learn/1, tell/1, rest/1, proof/1]).
+-export([infos/2, judge/2, added/1, start/2, stop/2, remove/1, stopped_children/1]).
 
 -import(relsup_hot_text, [fail/2, text/2, name/1, why/1]).
 -import(relsup_hot_sys, [left/1]).
 
-%% [#{pid, module, args, simple, specs, children}] of those that have specifications of their own.
-look(Procs, Until) ->
-    Sups = [P || {P, supervisor, _} <- Procs],
-    {Answers, _} = relsup_hot_sys:ask([{P, {replace_state, fun ?MODULE:info/1}} || P <- Sups],
-                                      fun(_) -> false end, Until),
-    [add_children(I#{pid => P, specs => specs(I, P, Until)}, Until)
-     || {P, {error, {callback_failed, _, {throw, I}}}} <- Answers, is_map(I)].
+-define(MARK, '$relsup_mark').
+-define(LEARNT, '$relsup_learnt').
+-define(BEFORE, '$relsup_before').
 
-%% Runs inside of the supervisor. Elixir's DynamicSupervisor has another state, and no list. Where
-%% the callback module stands in the record differs between versions; its argument is behind it.
-info(State) when element(1, State) =:= state ->
-    {supervisor, M, 1} = get('$initial_call'),
-    throw(case after_module(M, tuple_to_list(State)) of
-              {ok, Args} ->
-                  #{module => M, args => Args, simple => element(3, State) =:= simple_one_for_one};
-              none -> none
-          end);
-info(_) ->
-    throw(none).
+%% Of #state{} and #child{} this much is known: where the strategy and the children stand ({[Id], #{Id =>
+%% Child}}, the last started first), that pid, id, start and restart are the first of a child, and its
+%% modules the last. A state of another shape (that of Elixir's DynamicSupervisor) has no such list.
+-define(STRATEGY, 3).
+-define(CHILDREN, 4).
+-define(PID, 2).
+-define(START, 4).
+-define(RESTART, 5).
 
-after_module(M, [M, Args | _]) -> {ok, Args};
-after_module(M, [_ | Rest]) -> after_module(M, Rest);
-after_module(_, []) -> none.
+depth(P) ->
+    length(relsup_hot_find:ancestors(P)).
 
-add_children(I = #{simple := true}, _) ->
-    I#{children => []};
-add_children(I = #{pid := P}, Until) ->
-    I#{children => gen_server:call(P, which_children, max(1, left(Until)))}.
+%%% Inside of the supervisor
 
-%% {Simple, [{Id, Spec}]} in start order.
-specs(#{module := M, args := Args}, P, Until) ->
-    {Pid, Mon} = spawn_monitor(fun() -> exit({init, catch M:init(Args)}) end),
-    receive
-        {'DOWN', Mon, process, _, {init, {ok, {Flags, Specs}}}} when is_list(Specs) ->
-            {simple(Flags), [{id(S), S} || S <- Specs]};
-        {'DOWN', Mon, process, _, {init, ignore}} -> {false, []};
-        {'DOWN', Mon, process, _, {_, Why}} ->
-            fail("init/1 of ~ts (~ts) did not tell its children: ~0tp", [name(P), M, why(Why)])
-    after left(Until) ->
-            exit(Pid, kill),
-            fail("init/1 of ~ts (~ts) was not over in time", [name(P), M])
+mark(State) ->
+    case children(State) of
+        {Ids, Db} ->
+            put(?BEFORE, State),
+            Marked = maps:map(fun(_, C) -> setelement(tuple_size(C), C, ?MARK) end, Db),
+            setelement(?STRATEGY, setelement(?CHILDREN, State, {Ids, Marked}), ?MARK);
+        none -> State
     end.
 
-simple(#{strategy := simple_one_for_one}) -> true;
-simple({simple_one_for_one, _, _}) -> true;
-simple(_) -> false.
+children(State) when element(1, State) =:= state, tuple_size(State) > ?CHILDREN ->
+    case element(?CHILDREN, State) of
+        {Ids, Db} when is_list(Ids), is_map(Db) -> {Ids, Db};
+        _ -> none
+    end;
+children(_) ->
+    none.
 
-id(#{id := Id}) -> Id;
-id(Spec) when is_tuple(Spec) -> element(1, Spec).
+%% The mark at the strategy stays where init/1 failed, and where it said `ignore`, which changes nothing.
+learn(State) when element(?STRATEGY, State) =:= ?MARK ->
+    erase(?BEFORE);
+learn(State) ->
+    Old = case erase(?BEFORE) of undefined -> State; Before -> Before end,
+    {New, Info} = case {children(Old), children(State)} of
+                      {{OldIds, OldDb}, {Ids, Db}} -> learn(State, OldIds, OldDb, Ids, Db);
+                      _ -> {State, #{}}
+                  end,
+    put(?LEARNT, Info#{undo => differing(relsup_hot_sys:saved(), New), simple => simple(Old) =/= simple(New)}),
+    New.
 
-%% With the new code in: [#{pid, added => [Id], removed => [Id], changed => [Id], ending => [pid()]}].
-compare(Infos, Until) ->
-    [compare_one(I, Until) || I <- Infos].
+simple(State) ->
+    is_tuple(State) andalso element(?STRATEGY, State) =:= simple_one_for_one.
 
-compare_one(I = #{pid := P, specs := {WasSimple, Old}, children := Children}, Until) ->
-    {Simple, New} = specs(I, P, Until),
-    Simple =:= WasSimple orelse
-        fail("~ts (~ts) changes to or from simple_one_for_one: use --swap",
-             [name(P), maps:get(module, I)]),
-    Ids = fun(L) -> [Id || {Id, _} <- L] end,
-    Removed = case Simple of
-                  true -> [];
-                  false -> Ids(Old) -- Ids(New)
+learn(State, _, OldDb, Ids, Db) when element(?STRATEGY, State) =:= simple_one_for_one ->
+    {State, #{added => [], temporary => [], kept => [], own => [], changed => changed(Ids, OldDb, Db)}};
+learn(State, OldIds, OldDb, Ids, Db) ->
+    Kept = maps:filter(fun(_, C) -> element(tuple_size(C), C) =:= ?MARK end, Db),
+    Named = maps:without(maps:keys(Kept), Db),
+    Child = fun(Id) ->
+                    C = maps:get(Id, Db),
+                    {Id, element(?PID, C), element(1, element(?START, C))}
+            end,
+    {setelement(?CHILDREN, State, {Ids, maps:merge(Named, maps:with(maps:keys(Kept), OldDb))}),
+     #{added => [Id || Id <- lists:reverse(Ids), not is_map_key(Id, OldDb)],
+       temporary => [Id || Id <- Ids, element(?RESTART, maps:get(Id, Db)) =:= temporary],
+       kept => [Child(Id) || Id <- OldIds, is_map_key(Id, Kept)],
+       %% who was started ahead of one that is still named was started by init/1, too
+       own => case lists:dropwhile(fun(Id) -> not is_map_key(Id, Named) end, OldIds) of
+                  [] -> [];
+                  [_ | Ahead] -> [Id || Id <- Ahead, is_map_key(Id, Kept)]
               end,
-    #{pid => P, removed => Removed,
-      added => case Simple of true -> []; false -> Ids(New) -- Ids(Old) end,
-      changed => [Id || {Id, Spec} <- New, {Id1, Spec1} <- Old, Id =:= Id1, Spec =/= Spec1],
-      ending => [C || {Id, C, _, _} <- Children, is_pid(C), lists:member(Id, Removed)]}.
+       changed => changed(lists:reverse(Ids), OldDb, Named)}}.
+
+changed(Ids, OldDb, Db) ->
+    [Id || Id <- Ids, is_map_key(Id, OldDb), is_map_key(Id, Db),
+           spec(maps:get(Id, OldDb)) =/= spec(maps:get(Id, Db))].
+
+%% Of a temporary child its arguments are not kept.
+spec(C) when element(?RESTART, C) =:= temporary ->
+    {M, F, _} = element(?START, C),
+    setelement(?PID, setelement(?START, C, {M, F}), none);
+spec(C) ->
+    setelement(?PID, C, none).
+
+differing(Old, New) when is_tuple(Old), tuple_size(Old) =:= tuple_size(New) ->
+    [{I, element(I, Old)} || I <- lists:seq(1, tuple_size(Old)), element(I, Old) =/= element(I, New)];
+differing(Old, New) when is_map(Old), is_map(New) ->
+    [{K, V} || {K, V} <- maps:to_list(Old), maps:find(K, New) =/= {ok, V}];
+differing(_, _) ->
+    [].
+
+tell(_) ->
+    throw(get(?LEARNT)).
+
+%% On the way back: the specifications of before, with the children as they are now, because since the
+%% resume it may have started some anew.
+rest(State0) ->
+    State = case erase(?BEFORE) of undefined -> State0; Before -> Before end,
+    Old = relsup_hot_sys:rest(State),
+    case erase(?LEARNT) of
+        %% it has not run since
+        #{simple := true} -> Old;
+        #{undo := Fields} -> lists:foldl(fun put_back/2, State, Fields);
+        undefined -> State
+    end.
+
+put_back({?CHILDREN, Old}, State) when is_tuple(State) ->
+    setelement(?CHILDREN, State, merge(Old, element(?CHILDREN, State)));
+put_back({I, Old}, State) when is_tuple(State) ->
+    setelement(I, State, Old);
+put_back({K, Old}, State) ->
+    State#{K := Old}.
+
+merge({OldIds, OldDb}, {Ids, Db}) ->
+    Here = [Id || Id <- OldIds, is_map_key(Id, Db)],
+    Others = [Id || Id <- Ids, not is_map_key(Id, OldDb), element(?PID, maps:get(Id, Db)) =/= undefined],
+    {Others ++ Here,
+     maps:from_list([{Id, maps:get(Id, Db)} || Id <- Others]
+                    ++ [{Id, setelement(?PID, maps:get(Id, OldDb), element(?PID, maps:get(Id, Db)))}
+                        || Id <- Here])}.
+
+proof(State) ->
+    throw(get(?LEARNT) =:= undefined andalso get(?BEFORE) =:= undefined
+          andalso not (is_tuple(State) andalso element(?STRATEGY, State) =:= ?MARK)).
+
+%%% What they learnt
+
+%% Of those that have a list of children.
+infos(Sups, Until) ->
+    {Answers, _} = relsup_hot_sys:ask([{P, {replace_state, fun ?MODULE:tell/1}} || {P, _, _} <- Sups],
+                                      fun(_) -> false end, Until),
+    Infos = [I#{pid => P, module => M} || {P, {error, {callback_failed, _, {throw, I}}}} <- Answers,
+                                          is_map(I), {P1, _, [M]} <- Sups, P1 =:= P],
+    [fail("~ts (~ts) changes to or from simple_one_for_one: use --swap", [name(P), M])
+     || #{pid := P, module := M, simple := true} <- Infos],
+    [I || I = #{added := _} <- Infos].
+
+%% [#{pid, added => [Id], removed => [Id], gone => [Id], changed => [Id], ending => [pid()], kept => [Id]}]
+%% A child that init/1 no longer names was named by it once, or somebody added it (start_child/2). Only
+%% the former are removed: those of which the order tells it, whose module goes, that the old code names
+%% and the new one does not, and all where nobody of the application adds any. The others stay (`kept`).
+%% A temporary child that the old code names and that is not there has ended, and is not started again.
+judge(Infos, Code) ->
+    [judge_one(I, Code) || I <- Infos].
+
+judge_one(I = #{pid := P, module := M, added := Added, kept := Kept, changed := Changed},
+          Code = #{load := Load, back := Back, removed := Gone}) ->
+    Old = binary(M, Back),
+    Ended = [Id || Id <- Added, lists:member(Id, maps:get(temporary, I)), is_named(Id, Old)],
+    Adds = Kept =/= [] andalso adds_children(M, Code),
+    Removed = [Id || {Id, _, Start} <- Kept,
+                     lists:member(Id, maps:get(own, I)) orelse lists:member(Start, Gone)
+                         orelse is_named(Id, Old) andalso not is_named(Id, binary(M, Load))
+                         orelse not Adds],
+    #{pid => P, added => Added -- Ended, gone => Ended, removed => lists:reverse(Removed),
+      kept => [Id || {Id, _, _} <- Kept] -- Removed, changed => Changed,
+      ending => [C || {Id, C, _} <- Kept, is_pid(C), lists:member(Id, Removed)]}.
+
+binary(M, Beams) ->
+    case Beams of
+        #{M := {_, _, Bin}} -> Bin;
+        _ -> code:which(M)
+    end.
+
+%% As an atom or as a part of a constant.
+is_named(Id, Beam) ->
+    case beam_lib:chunks(Beam, [atoms, "LitT"], [allow_missing_chunks]) of
+        {ok, {_, [{atoms, Atoms}, {_, Literals}]}} ->
+            lists:keymember(Id, 2, Atoms) orelse has(Id, literals(Literals));
+        _ -> false
+    end.
+
+literals(<<0:32, Data/binary>>) -> literal(Data);
+literals(<<_:32, Data/binary>>) -> literal(zlib:uncompress(Data));
+literals(_) -> [].
+
+literal(<<_:32, Terms/binary>>) ->
+    [binary_to_term(Term) || <<Size:32, Term:Size/binary>> <= Terms].
+
+has(Id, Id) -> true;
+has(Id, [H | T]) -> has(Id, H) orelse has(Id, T);
+has(Id, Tuple) when is_tuple(Tuple) -> has(Id, tuple_to_list(Tuple));
+has(Id, Map) when is_map(Map) -> has(Id, maps:to_list(Map));
+has(_, _) -> false.
+
+%% Of its application, or of one that needs it.
+adds_children(M, #{back := Back}) ->
+    case application:get_application(M) of
+        {ok, App} ->
+            Apps = [App | [A || {A, _, _} <- application:loaded_applications(),
+                                {ok, Needs} <- [application:get_key(A, applications)],
+                                lists:member(App, Needs)]],
+            lists:any(fun(M1) -> calls_start_child(binary(M1, Back)) end,
+                      lists:append([Ms || A <- Apps, {ok, Ms} <- [application:get_key(A, modules)]]));
+        undefined -> true
+    end.
+
+calls_start_child(Beam) ->
+    case beam_lib:chunks(Beam, [imports]) of
+        {ok, {_, [{imports, Imports}]}} ->
+            lists:any(fun(S) -> lists:member({S, start_child, 2}, Imports) end, [supervisor, 'Elixir.Supervisor']);
+        {error, _, _} -> false
+    end.
+
+%%% Starting and ending them
 
 %% [{Supervisor, Id}], the last one first.
 added(Children) ->
@@ -121,11 +256,11 @@ stop(Started, Until) ->
     end.
 
 %% The last ones first, as a supervisor does it.
-remove(#{pid := P, removed := Ids}) ->
+remove(#{pid := P, removed := Ids, gone := Gone}) ->
     [begin
          supervisor:terminate_child(P, Id),
          supervisor:delete_child(P, Id)
-     end || Id <- lists:reverse(Ids)],
+     end || Id <- lists:reverse(Ids) ++ Gone],
     ok.
 
 %% For the appup instruction `stop`: ends the children of the modules, and tells which.

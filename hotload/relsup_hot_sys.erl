@@ -4,12 +4,15 @@
 %% die with its module): nothing is copied, so the size of a state costs nothing.
 -module(relsup_hot_sys).
 
--export([ask/3, ask_each/4, post/1, wait/3, send/2, nobody/0, left/1, now_ms/0, now_us/0]).
--export([warm/1, save/1, rest/1, proof/1, forget/1, keep_mode/1, rest_mode/1]).
+-export([ask/3, ask_each/4, post/1, wait/3, wait/4, send/2, nobody/0, left/1, now_ms/0, now_us/0]).
+-export([warm/1, save/1, saved/0, is_saved/1, rest/1, proof/1, forget/1, forget_saved/0, keep_mode/1, rest_mode/1]).
 -export([save_event/1, rest_event/1, forget_event/1]).
 
 -define(SAVED, '$relsup_old').
 -define(MODE, '$relsup_mode').
+%% Of relsup_hot_sup.
+-define(LEARNT, '$relsup_learnt').
+-define(BEFORE, '$relsup_before').
 %% No answer for so long: who is missing, and is it alive? A constant, because to ask the clock for
 %% each answer costs as much as the answer.
 -define(CALM_MS, 20).
@@ -39,8 +42,12 @@ post(Asked) ->
     [system(P, {self(), {Ref, P}}, Request) || {P, Request} <- Asked],
     {Ref, Asked}.
 
-wait({Ref, Asked}, Good, Until) ->
-    collect(Ref, length(Asked), [], Asked, [], Good, Until).
+wait(Posted, Good, Until) ->
+    wait(Posted, Good, Until, fun(_) -> ok end).
+
+%% Stuck is called now and then with those who have not answered yet.
+wait({Ref, Asked}, Good, Until, Stuck) ->
+    collect(Ref, length(Asked), [], Asked, [], Good, {Until, Stuck}).
 
 collect(_, 0, _, _, Bad, _, _) ->
     {Bad, []};
@@ -59,15 +66,17 @@ collect(Ref, N, Done, Asked, Bad, Good, Until) ->
 
 missing(_, Missing, Bad, _, _) when map_size(Missing) =:= 0 ->
     {Bad, []};
-missing(Ref, Missing, Bad, Good, Until) ->
+missing(Ref, Missing, Bad, Good, Last = {Until, Stuck}) ->
     receive
         {{Ref, P}, Answer} ->
-            missing(Ref, less(P, Missing), [{P, Answer} || not Good(Answer)] ++ Bad, Good, Until)
+            missing(Ref, less(P, Missing), [{P, Answer} || not Good(Answer)] ++ Bad, Good, Last)
     after min(?CALM_MS, left(Until)) ->
             Alive = maps:filter(fun(P, _) -> is_process_alive(P) end, Missing),
             case left(Until) of
                 0 -> {Bad, maps:keys(Alive)};
-                _ -> missing(Ref, Alive, Bad, Good, Until)
+                _ ->
+                    Stuck(maps:keys(Alive)),
+                    missing(Ref, Alive, Bad, Good, Last)
             end
     end.
 
@@ -103,28 +112,55 @@ now_us() ->
 
 %% As save/1, of which nothing stays.
 warm(State) ->
-    put(?SAVED, {State}),
+    put(?SAVED, {State, get()}),
     erase(?SAVED),
     throw(warm).
 
 save(State) ->
-    put(?SAVED, {State}),
+    erase(?SAVED),
+    put(?SAVED, {State, get()}),
     throw(saved).
 
-%% One that was never asked to keep its state still has it.
+saved() ->
+    {State, _} = get(?SAVED),
+    State.
+
+%% Does it still keep one?
+is_saved(P) ->
+    case process_info(P, dictionary) of
+        {_, Dict} -> lists:keymember(?SAVED, 1, Dict);
+        undefined -> false
+    end.
+
+%% One that was never asked to keep its state still has it. The dictionary is a part of the state.
 rest(State) ->
     case get(?SAVED) of
-        {Old} -> Old;
+        {Old, Dict} -> rest_dictionary(Dict), Old;
         undefined -> State
     end.
 
+rest_dictionary(Dict) ->
+    Was = maps:from_list(Dict),
+    [erase(K) || {K, _} <- get(), not is_map_key(K, Was), not is_ours(K)],
+    [put(K, V) || {K, V} <- Dict, not is_ours(K)],
+    ok.
+
+is_ours(K) ->
+    lists:member(K, [?SAVED, ?MODE, ?LEARNT, ?BEFORE]).
+
 proof(State) ->
-    throw(get(?SAVED) =:= undefined orelse get(?SAVED) =:= {State}).
+    throw(case get(?SAVED) of
+              undefined -> true;
+              {Old, _} -> Old =:= State
+          end).
 
 forget(_) ->
-    erase(?SAVED),
-    erase(?MODE),
+    forget_saved(),
     throw(forgotten).
+
+forget_saved() ->
+    [erase(K) || K <- [?SAVED, ?MODE, ?LEARNT, ?BEFORE]],
+    ok.
 
 %% Between a code_change that is made for its callback mode alone, whose result is not wanted.
 keep_mode(State) ->
