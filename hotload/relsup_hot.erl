@@ -52,10 +52,12 @@ work(Mode, Plan = #{modules := Mods, apps := Apps, suspend_ms := Ms, wait_ms := 
     relsup_hot_code:check_old(Mode, [M || {M, _} <- maps:get(olds, Code)] -- Brutal, WaitUntil),
     Found = found(relsup_hot_find:find(Scope, Ms), Scope, Plan, WaitUntil),
     takes_out(Script) orelse check_going(Found),
+    Held = #{closures => relsup_hot_code:kept_closures(maps:get(back, Code)),
+             structs => check_structs(Plan, Script, Found)},
     Prepared = [{Is, relsup_hot_code:prepare(to_load(Is, Code))}
                 || {What, Is} <- maps:get(stages, Script), What =:= modules orelse What =:= load],
     step(checked),
-    Sections = relsup_hot_show:sections(Plan, Code, Script, Meta, Found),
+    Sections = relsup_hot_show:sections(Plan, Code, Script, Meta, maps:merge(Found, Held)),
     case Mode of
         check ->
             {ok, maps:size(maps:get(load, Code)), count(maps:get(procs, Found)), 0, <<>>, Sections};
@@ -105,6 +107,18 @@ check_going(#{going := Going, procs := Procs}) ->
                            [names([P]), M])
             end || {P, M} <- Going, is_process_alive(P),
                    not lists:any(fun(Sup) -> is_map_key(Sup, Sups) end, relsup_hot_find:ancestors(P))]).
+
+%% A struct whose fields change is of no use any more to who has it, unless a code_change makes another one
+%% of it. Returns who else has one, [{Holder, Module}].
+check_structs(#{down := Down}, #{code := Code, own := Own}, #{procs := Procs}) ->
+    Found = relsup_hot_hold:structs([M || M <- relsup_hot_hold:struct_changes(Code), not is_map_key(M, Own)]),
+    Changes = maps:get(case Down of true -> back; false -> load end, Code),
+    Lost = [{P, M} || {P, M} <- Found, is_pid(P), not relsup_hot_change:converts(P, Procs, Changes)],
+    gather([fun() ->
+                    refuse("~ts has a ~ts in its state, whose fields change, and no code_change of its own: use --swap",
+                           [names([P || {P, M1} <- Lost, M1 =:= M]), M])
+            end || M <- lists:usort([M || {_, M} <- Lost])]),
+    [H || H = {Holder, _} <- Found, not is_pid(Holder)].
 
 %% An appup may end them, or take a handler out of its event manager.
 takes_out(#{stages := Stages}) ->

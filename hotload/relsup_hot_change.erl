@@ -3,7 +3,7 @@
 %% one, which knows both, ahead of the load; a supervisor's (`static`) behind it (appup(4), update).
 -module(relsup_hot_change).
 
--export([ahead/3, behind/3, post/2, can/2, vsns/2]).
+-export([ahead/3, behind/3, post/2, can/2, converts/3, vsns/2]).
 -export([modes/1, changed_modes/2, read_modes/1, check_modes/2]).
 
 -import(relsup_hot_text, [fail/2, who/2, why/1]).
@@ -128,6 +128,24 @@ let_go(Pids, Held, Post, Go) ->
 
 version(#{dir := up}, {Old, _}) -> Old;
 version(#{dir := down}, {_, New}) -> {down, New}.
+
+%% Is there a code_change of the application's for the process, in the code by which it changes? That which
+%% `use GenServer` writes does nothing. A supervisor makes its state anew.
+converts(P, Procs, Beams) ->
+    case lists:keyfind(P, 1, Procs) of
+        {_, supervisor, _} -> true;
+        {_, special, [M]} -> is_own(M, {system_code_change, 4}, Beams);
+        {_, gen_statem, [M]} -> is_own(M, {code_change, 4}, Beams);
+        {_, Kind, Ms} when Kind =:= gen_server; Kind =:= gen_event ->
+            lists:any(fun(M) -> is_own(M, {code_change, 3}, Beams) end, Ms);
+        _ -> false
+    end.
+
+is_own(M, FA, Beams) ->
+    case Beams of
+        #{M := {_, _, Bin}} -> relsup_hot_calls:returns_ok(Bin, FA) =:= {ok, false};
+        _ -> false
+    end.
 
 %% A behaviour without code_change would answer undef: not to export it means that the state stays.
 can(supervisor, _) -> true;

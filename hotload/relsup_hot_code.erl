@@ -4,7 +4,7 @@
 -module(relsup_hot_code).
 
 -export([read/1, take_in/4, prepare/1, load/1, check_old/3, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
--export([leave/2, undo/2, is_loaded/2, delete/1, purge_after/2, remember_closures/1]).
+-export([kept_closures/1, leave/2, undo/2, is_loaded/2, delete/1, purge_after/2, remember_closures/1]).
 -export([move_paths/1, add_paths/1, del_paths/1, set_path/1]).
 
 -import(relsup_hot_text, [refuse/2, in_use/2, fail/2, names/1, mods/1, text/2, gather/1]).
@@ -133,7 +133,12 @@ check_old(Mode, Ms, Until) ->
     Old = [M || M <- Ms, erlang:check_old_code(M)],
     Kept = [M || M <- Old, holders(M) =/= []],
     Kept =:= [] orelse collect_garbage(),
-    gather([fun() -> refuse_held(M) end || M <- Kept]),
+    Counted = [M || M <- Kept, holders(M) =/= []],
+    Found = case is_counted() andalso Counted of
+                [] -> [];
+                _ -> relsup_hot_hold:funs(maps:from_list([{M, {isnt, M:module_info(md5)}} || M <- Old]))
+            end,
+    gather([fun() -> refuse_held(M, Found) end || M <- lists:usort(Counted ++ [M || {_, M} <- Found])]),
     gather([fun() -> refuse_used(Mode, M) end || M <- still_used(Mode, Old, Until)]).
 
 %% Who finishes something in that code leaves it by then.
@@ -167,7 +172,8 @@ purge(Ms) ->
 purge_after(_, none) ->
     ok;
 purge_after(M, Mode) ->
-    case erlang:check_old_code(M) andalso holders(M) of
+    case erlang:check_old_code(M) andalso
+        holders(M) ++ [H || not is_counted(), H <- relsup_hot_hold:funs(#{M => {isnt, M:module_info(md5)}})] of
         [] when Mode =:= brutal_purge -> code:purge(M);
         [] -> code:soft_purge(M);
         _ -> ok
@@ -176,17 +182,31 @@ purge_after(M, Mode) ->
 %% soft_purge does not see closures, which would become badfun (erlang:check_process_code/2 looks at
 %% stacks only). A fun of that version is made from its external form, and the VM counts who refers
 %% to its entry: the one made here, and one more that belongs to the module.
-refuse_held(M) ->
-    case holders(M) of
-        [] -> ok;
-        Held ->
-            refuse("~b closure~ts of ~ts from before the last upgrade ~ts still kept by somebody and "
-                   "would be lost: use --swap",
-                   [length(Held), plural(Held, ""), M, case Held of [_] -> "is"; _ -> "are" end])
-    end.
+refuse_held(M, Found) ->
+    Who = case [relsup_hot_hold:who(H) || {H, M1} <- Found, M1 =:= M] of
+              [] -> "somebody";
+              Names -> relsup_hot_text:listed(Names)
+          end,
+    {Count, Verb} = case holders(M) of
+                        [_, _ | _] = Held -> {[integer_to_list(length(Held)), " closures"], "are"};
+                        _ -> {"1 closure", "is"}
+                    end,
+    refuse("~ts of ~ts from before the last upgrade ~ts still kept by ~ts and would be lost: use --swap",
+           [Count, M, Verb, Who]).
 
 holders(M) ->
-    [F || F <- maps:get(M, application:get_env(relsup, closures, #{}), []), held(F)].
+    [F || is_counted(), F <- maps:get(M, application:get_env(relsup, closures, #{}), []), held(F)].
+
+%% From OTP 26 on those without free variables are literals of their module, and later versions count none of
+%% those that a process has: they are looked for (relsup_hot_hold).
+is_counted() ->
+    list_to_integer(erlang:system_info(otp_release)) < 26.
+
+%% [{Holder, Module}] of closures of the code that is about to become old.
+kept_closures(Back) ->
+    Ms = [M || {M, _, Bin} <- maps:values(Back),
+               not is_counted() orelse lists:any(fun held/1, closures(M, Bin))],
+    relsup_hot_hold:funs(maps:from_list([{M, {is, M:module_info(md5)}} || M <- Ms])).
 
 %% What nobody can reach any more counts until the one who had it collects his garbage: supervisors that
 %% took new children over keep the functions of the old ones that long.
@@ -196,9 +216,6 @@ collect_garbage() ->
     Asked = [erlang:garbage_collect(P, [{async, Ref}]) || P <- processes()],
     [receive {garbage_collect, Ref, _} -> ok after left(Until) -> ok end || _ <- Asked],
     ok.
-
-plural([_], One) -> One;
-plural(_, _) -> "s".
 
 held({M, Arity, Uniq, Index, OldIndex, OldUniq}) ->
     Self = term_to_binary(self()),
@@ -213,8 +230,7 @@ ext(Term) ->
     <<131, Bin/binary>> = term_to_binary(Term),
     Bin.
 
-%% The functions of the code that has just become old, for the upgrade after this one. From OTP 26 on
-%% those without free variables are literals of their module, whose references nobody counts.
+%% The functions of the code that has just become old, for the upgrade after this one.
 remember_closures(Back) ->
     Known = application:get_env(relsup, closures, #{}),
     New = maps:from_list([{M, closures(M, Bin)} || {M, _, Bin} <- Back]),
@@ -222,12 +238,10 @@ remember_closures(Back) ->
 
 closures(M, Bin) ->
     {ok, {M, Md5}} = beam_lib:md5(Bin),
-    Least = case list_to_integer(erlang:system_info(otp_release)) >= 26 of true -> 1; false -> 0 end,
     case beam_lib:chunks(Bin, ["FunT"], [allow_missing_chunks]) of
         {ok, {_, [{_, <<_:32, Entries/binary>>}]}} ->
             [{M, Arity - Free, Md5, Index, Index, OldUniq}
-             || <<_Name:32, Arity:32, _Label:32, Index:32, Free:32, OldUniq:32>> <= Entries,
-                Free >= Least];
+             || <<_Name:32, Arity:32, _Label:32, Index:32, Free:32, OldUniq:32>> <= Entries];
         _ -> []
     end.
 

@@ -11,7 +11,7 @@
 %% it starts no child meanwhile.
 -module(relsup_hot_find).
 
--export([find/2, inside_of/2, born/3, kind/1, users/1, ancestors/1, still_runs/3, is_sup/1, is_inside/2]).
+-export([find/2, inside_of/2, sys_processes/0, born/3, kind/1, users/1, ancestors/1, still_runs/3, is_sup/1, is_inside/2]).
 
 -import(relsup_hot_text, [refuse/2, names/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
@@ -38,6 +38,16 @@ find(Scope = #{updated := Updated, going := Goes}, Ms) ->
 %% [{P, Module}] as above.
 inside_of(P, Scope) ->
     [{P, M} || {inside, _, M} <- look_at(P, Scope)].
+
+%% Who answers system messages, as far as that is seen without asking.
+sys_processes() ->
+    [P || P <- processes() -- [self(), get(keeper)],
+          [{_, Dict}, {_, Stack}] <- [process_info(P, [dictionary, current_stacktrace])],
+          stack_kind(Stack) =/= none orelse sleeps(Stack, proplists:get_value('$initial_call', Dict))].
+
+sleeps([], {supervisor, _, 1}) -> true;
+sleeps([], {M, init, _}) -> lists:member(kind(M), [gen_server, gen_statem]);
+sleeps(_, _) -> false.
 
 %% Who was started since `Known` was.
 born(Scope = #{updated := Updated}, Known, Ms) ->

@@ -17,6 +17,7 @@ sections(Plan, Code, Script, Meta, Found) ->
                {modules, modules(Plan, Code, Script)},
                {processes, processes(Found)},
                {kept, kept(Found)},
+               {closures, closures(Found)},
                {supervisors, supervisors(Found)},
                {configuration, configuration(Meta, Code)},
                {steps, [Line || Stage <- maps:get(stages, Script), Line <- step(Stage)]},
@@ -151,10 +152,17 @@ is_default(App) ->
         _ -> false
     end.
 
-harm(Plan, Code, #{stages := Stages, instrs := Instrs}, #{frozen := Frozen, kept := Kept, procs := Procs}) ->
+closures(#{closures := Held}) ->
+    [text("~ts keeps a function of ~ts: as long as it does, the way back and the next upgrade that changes ~ts are a swap",
+          [relsup_hot_hold:who(Holder), M, M]) || {Holder, M} <- lists:sublist(Held, ?MANY)]
+        ++ [text("and ~b more do", [length(Held) - ?MANY]) || length(Held) > ?MANY].
+
+harm(Plan, Code, #{stages := Stages, instrs := Instrs}, #{frozen := Frozen, kept := Kept, procs := Procs,
+                                                structs := Structs}) ->
     Sups = lists:usort([M || {_, supervisor, [M]} <- Procs]),
     [text("init/1 of ~ts, which is run again, opens a listener (~ts:~ts/~b)", [M, M1, F, A])
      || {M, {M1, F, A}} <- relsup_hot_listen:opens(Sups, maps:get(load, Code))]
+        ++ [text("~ts has a ~ts, whose fields change", [relsup_hot_hold:who(Holder), M]) || {Holder, M} <- Structs]
         ++ [text("~ts would not leave the old code of ~ts by itself", [relsup_hot_wait:describe(P, M), M])
             || {P, M} <- Kept, relsup_hot_wait:lives_in(P, M)]
         ++ [text("~ts changed, and children that its start/2 lists are not compared", [M])

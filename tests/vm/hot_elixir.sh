@@ -115,7 +115,7 @@ do_there 'send(:long, :stop)'
 do_there 'Orchard.Basket.spare()'
 assert_exit 0 hot "$two"
 assert_exit 2 relsup rollback --hot
-assert_match '1 closure of Elixir.Orchard.Basket from before the last upgrade is still kept by somebody' "$(cat "$WORK/err")"
+assert_match '1 closure of Elixir.Orchard.Basket from before the last upgrade is still kept by process' "$(cat "$WORK/err")"
 do_there 'DynamicSupervisor.terminate_child(Orchard.Swarm, Process.whereis(:spare))'
 answers_as 2
 

@@ -50,9 +50,7 @@ version 0.3.0 "$opens" 'acceptor(a1, L), acceptor(a2, L)'
 version 0.4.0 "$shares" 'acceptor(a1, L), acceptor(a2, L)'
 version 0.5.0 "$shares" 'acceptor(a1, L), acceptor(a2, L)'
 version 0.6.0 "M = listen($OTHER, [])," 'acceptor(a1, M), acceptor(a2, M), acceptor(a3, M)'
-for n in 1 2 3 4 5 6; do
-    declare "r$n=$(release 0.$n.0)"
-done
+r1=$(release 0.1.0) r2=$(release 0.2.0) r3=$(release 0.3.0) r4=$(release 0.4.0) r5=$(release 0.5.0) r6=$(release 0.6.0)
 
 # All of so many connections are answered, and so many listeners are there.
 serves() { # LISTENERS VERSION
@@ -80,13 +78,11 @@ fails() { # RELEASE REASON
     all_run
 }
 
-# shellcheck disable=SC2154
 start_home "$r1"
 wait_until 10 is_taken
 serves 1 0.1.0
 assert_exit 0 relsup upgrade --auto --dry-run "$r2"
 assert_match 'by a swap: init/1 of hx_sup, which is run again, opens a listener .gen_tcp:listen/2' "$(cat "$WORK/out")"
-# shellcheck disable=SC2154
 fails "$r2" eaddrinuse
 serves 1 0.1.0
 
@@ -95,7 +91,6 @@ assert_exit 0 relsup upgrade --auto "$r2" --json
 assert_eq False "$(field 'd["hot"]')"
 wait_until 10 is_taken
 serves 1 0.2.0
-# shellcheck disable=SC2154
 fails "$r3" eaddrinuse
 serves 1 0.2.0
 assert_exit 0 relsup upgrade "$r3" --hold
@@ -104,15 +99,12 @@ wait_until 10 is_taken
 serves 1 0.2.0
 
 # it shares the port by itself: found by what nobody accepts from, and closed again
-# shellcheck disable=SC2154
 assert_exit 0 relsup upgrade "$r4"
 serves 1 0.4.0
-# shellcheck disable=SC2154
 fails "$r5" "hx_sup listens on 127.0.0.1:$PORT once more, and nobody accepts there"
 serves 1 0.4.0
 
 # a listener where nothing was, of which a new child makes use: nothing is lost, and nothing closed
-# shellcheck disable=SC2154
 assert_exit 0 hot "$r6"
 serves 1 0.6.0
 assert_eq 1 "$(ss -Hltn "sport = :$OTHER" | wc -l)"
