@@ -47,7 +47,9 @@ int sup_arrival_parse(const json_t *v, struct sup_arrival *a, struct rel_err *e)
 int sup_incoming_open(const char *home, char **incoming, struct rel_err *e)
 {
     rel_autofree char *path = rel_strf("%s/releases/" SUP_INCOMING "XXXXXX", home);
+    struct rel_err stays = {0};
 
+    (void)!sup_store_tidy(home, &stays);
     if (!mkdtemp(path))
         return rel_fail(e, REL_E_IO, errno, "make a folder in %s/releases", home);
     *incoming = rel_steal(&path);

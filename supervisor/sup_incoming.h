@@ -31,8 +31,9 @@ json_t *sup_arrival_json(const struct sup_arrival *a);
 /* REL_E_INTERNAL: it is no arrival. */
 REL_MUST_USE int sup_arrival_parse(const json_t *v, struct sup_arrival *a, struct rel_err *e);
 
-/* The new hidden folder of a release on its way in, owned by the caller. What a crash leaves of it
- * is removed by the next sup_store_open. */
+/* The new hidden folder of a release on its way in, owned by the caller; there is one at a time.
+ * What a crash or a failed removal leaves of it goes with the next one, or the next sup_store_open.
+ */
 REL_MUST_USE int sup_incoming_open(const char *home, char **incoming, struct rel_err *e);
 /* Removes it, and frees the name; NULL is none. */
 void sup_incoming_drop(char **incoming);

@@ -46,8 +46,7 @@ static bool is_hidden(const char *name)
            !strncmp(name, SUP_REMOVING, strlen(SUP_REMOVING));
 }
 
-/* What a crash left of releases that came in or went. */
-static int remove_hidden(const char *home, struct rel_err *e)
+int sup_store_tidy(const char *home, struct rel_err *e)
 {
     rel_autofree char *dir = rel_strf("%s/releases", home);
     rel_autoclosedir DIR *d = opendir(dir);
@@ -78,7 +77,7 @@ int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e)
     if (!realpath(home, real))
         return rel_fail(e, REL_E_IO, errno, "resolve %s", home);
     s->home = rel_xstrdup(real);
-    if (take_lock(s, e) < 0 || remove_hidden(s->home, e) < 0) {
+    if (take_lock(s, e) < 0 || sup_store_tidy(s->home, e) < 0) {
         sup_store_close(s);
         return -1;
     }

@@ -25,6 +25,10 @@ struct sup_store {
 REL_MUST_USE int sup_store_open(const char *home, struct sup_store *s, struct rel_err *e);
 void sup_store_close(struct sup_store *s);
 
+/* Removes what a crash, or a removal that failed, left of releases on their way in or out; for when
+ * none is. Part of sup_store_open, too. */
+REL_MUST_USE int sup_store_tidy(const char *home, struct rel_err *e);
+
 /* The folder of a release, "HOME/releases/DIR"; owned by the caller. */
 char *sup_store_path(const char *home, const char *dir);
 
@@ -34,7 +38,7 @@ REL_MUST_USE int sup_store_set_current(const char *home, const char *dir, struct
 
 /* Removes a release, or whatever has its name; none is fine. The only way in which one goes.
  * 0: it is gone. -1, or a crash: it is whole, or gone; what is left of it has a hidden name, and is
- * removed by the next sup_store_open. */
+ * removed by the next sup_store_tidy. */
 REL_MUST_USE int sup_store_remove(const char *home, const char *dir, struct rel_err *e);
 
 /* Removes all but the `keep` newest releases; those of `spared` stay, and count. */
