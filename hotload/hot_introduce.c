@@ -32,11 +32,32 @@ static int introduce(const struct hot_contact *to, const struct hot_contact *oth
 int hot_introduce(const struct hot_contact *active, const struct hot_contact *candidate,
                   int timeout_ms, struct rel_err *e)
 {
-    rel_autofree char *cookie = hot_cookie_read(candidate->cookie_file);
+    rel_autofree char *cookie = NULL;
 
-    if (!cookie || !hot_is_atom(cookie))
-        return rel_fail(e, REL_E_INPUT, 0, "no cookie in %s", candidate->cookie_file);
-    if (introduce(active, candidate, cookie, timeout_ms, e) < 0)
+    if (hot_cookie_new(&cookie, e) < 0 || introduce(active, candidate, cookie, timeout_ms, e) < 0)
         return -1;
-    return introduce(candidate, active, "undefined", timeout_ms, e);
+    return introduce(candidate, active, cookie, timeout_ms, e);
+}
+
+int hot_forget(const struct hot_contact *left, const char *node_gone, int timeout_ms,
+               struct rel_err *e)
+{
+    hot_autonode struct hot_node *node = NULL;
+    hot_autoterm struct hot_term t = {0};
+    hot_autox ei_x_buff args = {0};
+    struct hot_call call = {hot_beam_relsup_dist.module, "forget", &args,
+                            rel_mono_ms() + timeout_ms};
+
+    hot_x_new(&args);
+    hot_put_list(&args, 1);
+    hot_put_atom(&args, node_gone);
+    hot_put_nil(&args);
+    if (hot_node_open(left, timeout_ms, &node, e) < 0)
+        return -1;
+    if (hot_node_call(node, &call, &t, e) == 0)
+        return 0;
+    if (!hot_call_is_undef(&t))
+        return -1;
+    rel_err_clear(e);
+    return 0;
 }

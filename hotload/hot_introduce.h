@@ -7,13 +7,17 @@
 
 #include "hotload/hot_contact.h"
 
-/* Each learns the port of the other, and `active` the cookie that the two have in common, which is
- * that of `candidate`: auth:get_cookie/1 yields one's own for a node without another, so both ends
- * of a handshake take the same. `candidate` is to be proved by then.
+/* Each learns the port of the other, and both a new cookie for the other's name. `candidate` is to
+ * be proved by then.
  * 0: they can; nothing is connected. REL_E_UNSUPPORTED: the distribution of one is another one. -1:
  * one of them may know. */
 REL_MUST_USE int hot_introduce(const struct hot_contact *active,
                                const struct hot_contact *candidate, int timeout_ms,
                                struct rel_err *e);
+
+/* The node of that name is gone: `left` has no more in common with it. So what a crash dump of one
+ * of the two tells opens nothing. 0 also where `left` never knew it. */
+REL_MUST_USE int hot_forget(const struct hot_contact *left, const char *node, int timeout_ms,
+                            struct rel_err *e);
 
 #endif

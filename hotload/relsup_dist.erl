@@ -5,7 +5,7 @@
 %% a node: this one says so of the other peer alone, does as inet_tcp_dist does, and connects to
 %% another port. Nothing is connected until the application asks for it.
 -module(relsup_dist).
--export([introduce/3]).
+-export([introduce/3, forget/1]).
 %% What net_kernel calls of whom it listens with.
 -export([select/1, setup/5, close/1, setopts/2, getopts/2]).
 %% What inet_tcp_dist calls of its transport.
@@ -13,12 +13,20 @@
 
 -define(REPLACE_MS, 2000).
 
-%% From now on that node is found at that port. `undefined` for the cookie: ours is the one for it.
+%% From now on that node is found at that port, and has that cookie in common with this one.
 -spec introduce(node(), atom(), inet:port_number()) -> ok | no_way.
 introduce(Node, Cookie, Port) ->
-    Cookie =:= undefined orelse erlang:set_cookie(Node, Cookie),
-    Enter = fun(State) -> enter(State, Node, Port) end,
-    State = sys:replace_state(net_kernel, Enter, ?REPLACE_MS),
+    true = erlang:set_cookie(Node, Cookie),
+    replace({Node, Port}).
+
+%% It is gone: neither the cookie nor the port leads anywhere any more.
+-spec forget(node()) -> ok | no_way.
+forget(Node) ->
+    true = erlang:set_cookie(Node, erlang:get_cookie()),
+    replace({Node, gone}).
+
+replace(Place) ->
+    State = sys:replace_state(net_kernel, fun(S) -> enter(S, Place) end, ?REPLACE_MS),
     case [L || L <- tuple_to_list(State), is_list(L), lists:keymember(?MODULE, 5, L)] of
         [] -> no_way;
         _ -> ok
@@ -26,14 +34,14 @@ introduce(Node, Cookie, Port) ->
 
 %% In net_kernel, which so owns the table, and in whose state nothing is touched but that list of
 %% #listen{listen, accept, address, module}. Without `accept` no connection comes in by it.
-enter(State, Node, Port) when is_tuple(State) ->
-    enter_at(tuple_size(State), State, {Node, Port});
-enter(State, _, _) ->
+enter(State, Place) when is_tuple(State) ->
+    enter(tuple_size(State), State, Place);
+enter(State, _) ->
     State.
 
-enter_at(0, State, _) ->
+enter(0, State, _) ->
     State;
-enter_at(I, State, Place) ->
+enter(I, State, Place) ->
     case element(I, State) of
         [{listen, _, _, _, _} | _] = All ->
             Others = [L || L <- All, element(2, L) =/= relsup],
@@ -45,7 +53,7 @@ enter_at(I, State, Place) ->
                     State
             end;
         _ ->
-            enter_at(I - 1, State, Place)
+            enter(I - 1, State, Place)
     end.
 
 note(Place) ->
@@ -73,12 +81,16 @@ getopts(_, _) ->
 family() ->
     inet_tcp:family().
 
-%% `Own` is what erl_epmd says. Who has taken the port of a peer that is gone would lead our side of
-%% the handshake back to ourselves, who take the same cookie from that name: the digest of a cookie
-%% proves no more than that somebody near has it. A port has one owner at a time, so one look behind
-%% the connect tells (socket(7), SO_REUSEPORT).
+%% `Own` is what erl_epmd says. Who has taken the port of a peer that is gone, before we heard of it,
+%% would lead our side of the handshake back to ourselves, who take the same cookie from that name. A
+%% port has one owner at a time, so one look behind the connect tells (socket(7), SO_REUSEPORT).
 connect(Address, Own, Options) ->
-    [{_, Port}] = ets:tab2list(?MODULE),
+    case ets:tab2list(?MODULE) of
+        [{_, Port}] when is_integer(Port) -> connect(Address, Port, Own, Options);
+        _ -> {error, econnrefused}
+    end.
+
+connect(Address, Port, Own, Options) ->
     case inet_tcp:connect(Address, Port, Options) of
         {ok, Socket} -> keep(Socket, owners(Port), owners(Own));
         {error, _} = Error -> Error

@@ -356,6 +356,8 @@ void sup_steer_tick(struct sup *s, int64_t now);
 /* sup_introduce.c: the candidate is proved, and the two peers may connect to each other. Beside
  * whatever is under way. */
 void sup_introduce(struct sup *s);
+/* That peer has ended: who is left has nothing in common with it any more. */
+void sup_part(struct sup *s, const struct sup_peer *gone);
 
 /* sup_health.c */
 void sup_health_begin(struct sup *s);

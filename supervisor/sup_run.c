@@ -206,6 +206,7 @@ void sup_on_peer_exit(struct sup_peer *peer)
 {
     struct sup *s = peer->owner->ctx;
 
+    sup_part(s, peer);
     if (peer == s->candidate) {
         sup_post(s, SWAP_CANDIDATE_EXITED);
     } else if (peer == s->old) {
