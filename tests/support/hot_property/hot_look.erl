@@ -261,27 +261,33 @@ is_sick(M) ->
 %%% config_change/3
 
 mark() ->
-    persistent_term:put(marked, [{App, application:get_all_env(App)} || App <- apps()]),
+    persistent_term:put(marked, [{App, vsn(App), application:get_all_env(App)} || App <- apps()]),
     [persistent_term:erase({told, App}) || App <- apps()],
     ok.
 
-%% Who was told something else than what changed since mark/0.
+%% Who was told something else than what changed since mark/0. A new version is told of in any case: what lies in its
+%% priv may be another.
 told() ->
-    [{App, Want, Got} || {App, Before} <- persistent_term:get(marked), lists:member(App, apps()),
-                         Want <- [wanted(App, Before, application:get_all_env(App))],
+    [{App, Want, Got} || {App, Vsn, Before} <- persistent_term:get(marked), lists:member(App, apps()),
+                         Want <- [wanted(App, Vsn, Before, application:get_all_env(App))],
                          Got <- [sorted(persistent_term:get({told, App}, nothing))],
                          Want =/= Got].
 
-wanted(App, Before, After) ->
+wanted(App, Vsn, Before, After) ->
     {ok, {Cb, _}} = application:get_key(App, mod),
     code:ensure_loaded(Cb),
     Changed = [KV || KV = {K, V} <- After, {K1, V1} <- Before, K =:= K1, V =/= V1],
     New = [KV || KV = {K, _} <- After, not lists:keymember(K, 1, Before)],
     Removed = [K || {K, _} <- Before, not lists:keymember(K, 1, After)],
+    IsNew = vsn(App) =/= Vsn,
     case erlang:function_exported(Cb, config_change, 3) of
-        true when Changed =/= []; New =/= []; Removed =/= [] -> sorted({Changed, New, Removed});
+        true when Changed =/= []; New =/= []; Removed =/= []; IsNew -> sorted({Changed, New, Removed});
         _ -> nothing
     end.
+
+vsn(App) ->
+    {ok, Vsn} = application:get_key(App, vsn),
+    Vsn.
 
 sorted({A, B, C}) -> {sorted(A), sorted(B), sorted(C)};
 sorted(L) when is_list(L) -> lists:sort(L);
