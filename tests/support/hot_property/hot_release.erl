@@ -135,13 +135,13 @@ extra_keys(Started, #{mods := Mods}) ->
 files(#{name := Name, env := Env}, #{conf := Conf}) ->
     maps:to_list(maps:merge(maps:from_list(Env), maps:from_list(maps:get(Name, Conf, [])))).
 
-%% [{App, Put, Unset}]: values that nobody has in a file. Nobody can know later what was unset and is not
-%% in the new files either.
+%% [{App, Put, Unset}]: values that nobody has in a file. They stay where the files of both say the same.
 runtime(A, B) ->
-    [{Name, [{K, {runtime, rand:uniform(100)}} || {K, _} <- some(Env)] ++ [{by_hand, true} || chance(30)],
-      [K || {K, _} <- some(some(Env)), lists:keymember(K, 1, files(Later, B))]}
-     || App = #{name := Name} <- maps:get(apps, A), chance(60), Env <- [files(App, A)],
-        Later = #{name := N} <- maps:get(apps, B), N =:= Name].
+    [{Name, [{K, {runtime, rand:uniform(100)}} || {K, _} <- some(Same)] ++ [{by_hand, true} || chance(30)],
+      [K || {K, _} <- some(some(Same))]}
+     || App = #{name := Name} <- maps:get(apps, A), chance(60),
+        Later = #{name := N} <- maps:get(apps, B), N =:= Name,
+        Same <- [[KV || KV <- files(App, A), lists:member(KV, files(Later, B))]]].
 
 %%% Files
 
