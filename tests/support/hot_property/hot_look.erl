@@ -72,10 +72,16 @@ sup(Pid, Path) ->
     State = sys:get_state(Pid),
     Children = children(Pid),
     [{sup, Path, name(Pid), initial(Pid), [element(N, State) || N <- [3, 6, 7]], count(Pid),
-      [Id || {Id, _, _} <- Children, Id =/= undefined]}
+      [Id || {Id, _, _} <- Children, Id =/= undefined]},
+     {init, Path, inits(Pid), length([T || T <- ets:all(), ets:info(T, owner) =:= Pid])}
      | [{spec, Path, Id, spec(Pid, Id, Child)} || {Id, Child, _} <- Children]]
         ++ lists:append(lists:sort([child(Child, case Id of undefined -> Path; _ -> Path ++ [Id] end)
                                     || {Id, Child, _} <- Children])).
+
+%% What its init/1 left in its dictionary.
+inits(Pid) ->
+    {_, Dict} = process_info(Pid, dictionary),
+    {proplists:get_value(hot_init, Dict), [P =:= Pid || {{hot_init, P}, true} <- Dict]}.
 
 %% In the order in which they started.
 children(Pid) ->

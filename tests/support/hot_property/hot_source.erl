@@ -34,12 +34,16 @@ body(app, #{top := Top, listens := Listens, app := App, spoil := Spoil}) ->
      end,
      "stop(_) -> ok.\n",
      [f("config_change(C, N, R) -> persistent_term:put({told, ~p}, {C, N, R}).~n", [App]) || Listens]];
-body(sup, #{name := M, named := Named, spoil := Spoil} = Sup) ->
+body(sup, #{name := M, rev := Rev, named := Named, spoil := Spoil} = Sup) ->
     ["-behaviour(supervisor).\n",
      f("start_link() -> supervisor:start_link(~ts~p, []).~n", [name(M, Named), M]),
+     %% what it leaves in the process that it runs in
+     "init([]) ->\n"
+     "    get(hot_table) =:= undefined andalso put(hot_table, ets:new(table, [])),\n"
+     "    put({hot_init, self()}, true),\n",
      case Spoil of
-         no_init -> "init([]) -> error(spoilt).\n";
-         _ -> f("init([]) -> {ok, {~0p, [~ts]}}.~n", [flags(Sup), join(specs(Sup))])
+         no_init -> "    put(hot_init, spoilt), ets:new(spoilt, []), error(spoilt).\n";
+         _ -> f("    put(hot_init, ~p), {ok, {~0p, [~ts]}}.~n", [Rev, flags(Sup), join(specs(Sup))])
      end];
 body(event, #{name := M, named := Named, handlers := Handlers} = Mod) ->
     ["start_link(Key) ->\n", asks(Mod),
