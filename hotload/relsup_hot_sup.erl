@@ -147,22 +147,26 @@ infos(Sups, Until) ->
     [I || I = #{added := _} <- Infos].
 
 %% [#{pid, added => [Id], removed => [Id], gone => [Id], changed => [Id], ending => [pid()], kept => [Id]}]
-%% A child that init/1 no longer names was named by it once, or somebody added it (start_child/2). Only
-%% the former are removed: those of which the order tells it, whose module goes, that the old code names
-%% and the new one does not, and all where nobody of the application adds any. The others stay (`kept`).
-%% A temporary child that the old code names and that is not there has ended, and is not started again.
+%% A child that init/1 no longer names was named by it once, or somebody added it (start_child/2), and then it
+%% is not ours to end. Removed are those whose module goes; that the old code names and the new one does
+%% not; and those made of what the old code names, if the order or the new code tells it. The others stay.
+%% A temporary child that is not there, and that the old code names, has ended, and is not started again.
 judge(Infos, Code) ->
     [judge_one(I, Code) || I <- Infos].
 
 judge_one(I = #{pid := P, module := M, added := Added, kept := Kept, changed := Changed},
-          Code = #{load := Load, back := Back, removed := Gone}) ->
-    Old = binary(M, Back),
-    Ended = [Id || Id <- Added, lists:member(Id, maps:get(temporary, I)), is_named(Id, Old)],
-    Adds = Kept =/= [] andalso adds_children(M, Code),
+          #{load := Load, back := Back, removed := Gone}) ->
+    [Old, New] = [case Added =:= [] andalso Kept =:= [] of
+                      true -> #{};
+                      false -> words(binary(M, Beams))
+                  end || Beams <- [Back, Load]],
+    Ended = [Id || Id <- Added, lists:member(Id, maps:get(temporary, I)),
+                   is_map_key(Id, Old) orelse not is_map_key(Id, New) andalso is_made_of(Id, Old)],
     Removed = [Id || {Id, _, Start} <- Kept,
-                     lists:member(Id, maps:get(own, I)) orelse lists:member(Start, Gone)
-                         orelse is_named(Id, Old) andalso not is_named(Id, binary(M, Load))
-                         orelse not Adds],
+                     lists:member(Start, Gone)
+                         orelse is_map_key(Id, Old) andalso not is_map_key(Id, New)
+                         orelse is_made_of(Id, Old) andalso
+                         (lists:member(Id, maps:get(own, I)) orelse not is_made_of(Id, New))],
     #{pid => P, added => Added -- Ended, gone => Ended, removed => lists:reverse(Removed),
       kept => [Id || {Id, _, _} <- Kept] -- Removed, changed => Changed,
       ending => [C || {Id, C, _} <- Kept, is_pid(C), lists:member(Id, Removed)]}.
@@ -173,12 +177,12 @@ binary(M, Beams) ->
         _ -> code:which(M)
     end.
 
-%% As an atom or as a part of a constant.
-is_named(Id, Beam) ->
+%% All atoms and constants of a module, and what those are made of.
+words(Beam) ->
     case beam_lib:chunks(Beam, [atoms, "LitT"], [allow_missing_chunks]) of
         {ok, {_, [{atoms, Atoms}, {_, Literals}]}} ->
-            lists:keymember(Id, 2, Atoms) orelse has(Id, literals(Literals));
-        _ -> false
+            lists:foldl(fun add_word/2, maps:from_list([{A, true} || {_, A} <- Atoms]), literals(Literals));
+        {error, _, _} -> #{}
     end.
 
 literals(<<0:32, Data/binary>>) -> literal(Data);
@@ -188,30 +192,24 @@ literals(_) -> [].
 literal(<<_:32, Terms/binary>>) ->
     [binary_to_term(Term) || <<Size:32, Term:Size/binary>> <= Terms].
 
-has(Id, Id) -> true;
-has(Id, [H | T]) -> has(Id, H) orelse has(Id, T);
-has(Id, Tuple) when is_tuple(Tuple) -> has(Id, tuple_to_list(Tuple));
-has(Id, Map) when is_map(Map) -> has(Id, maps:to_list(Map));
-has(_, _) -> false.
+add_word(Word, Words) ->
+    lists:foldl(fun add_word/2, Words#{Word => true}, parts(Word)).
 
-%% Of its application, or of one that needs it.
-adds_children(M, #{back := Back}) ->
-    case application:get_application(M) of
-        {ok, App} ->
-            Apps = [App | [A || {A, _, _} <- application:loaded_applications(),
-                                {ok, Needs} <- [application:get_key(A, applications)],
-                                lists:member(App, Needs)]],
-            lists:any(fun(M1) -> calls_start_child(binary(M1, Back)) end,
-                      lists:append([Ms || A <- Apps, {ok, Ms} <- [application:get_key(A, modules)]]));
-        undefined -> true
+parts([H | T]) -> [H, T];
+parts(Tuple) when is_tuple(Tuple) -> tuple_to_list(Tuple);
+parts(Map) when is_map(Map) -> maps:keys(Map) ++ maps:values(Map);
+parts(_) -> [].
+
+%% {acceptor, 3}: the number was computed.
+is_made_of(Id, Words) ->
+    case atoms(Id) of
+        [] -> false;
+        Atoms -> lists:all(fun(A) -> is_map_key(A, Words) end, Atoms)
     end.
 
-calls_start_child(Beam) ->
-    case beam_lib:chunks(Beam, [imports]) of
-        {ok, {_, [{imports, Imports}]}} ->
-            lists:any(fun(S) -> lists:member({S, start_child, 2}, Imports) end, [supervisor, 'Elixir.Supervisor']);
-        {error, _, _} -> false
-    end.
+atoms([]) -> [];
+atoms(A) when is_atom(A) -> [A];
+atoms(Term) -> lists:append([atoms(Part) || Part <- parts(Term)]).
 
 %%% Starting and ending them
 
