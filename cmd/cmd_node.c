@@ -10,6 +10,7 @@
 
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
+#include "hotload/hot_ready.h"
 
 static int clamp_ms(int64_t ms)
 {
@@ -224,7 +225,7 @@ static void wait_disconnected(struct hot_node *node, int64_t until_ms)
 
 static int wait_booted(const struct hot_contact *c, int64_t until_ms, struct rel_err *e)
 {
-    bool booted = false;
+    struct hot_settling settling = {0};
 
     for (;;) {
         hot_autonode struct hot_node *node = NULL;
@@ -235,8 +236,7 @@ static int wait_booted(const struct hot_contact *c, int64_t until_ms, struct rel
         if (!hot_contact_alive(c))
             return rel_fail(e, REL_E_UNREACHABLE, 0, "%s did not come back: process %d has ended",
                             c->name, (int)c->pid);
-        if (hot_node_open(c, left, &node, e) == 0 && hot_node_booted(node, left, &booted, e) == 0 &&
-            booted)
+        if (hot_node_open(c, left, &node, e) == 0 && hot_node_runs(node, &settling, left))
             return 0;
         rel_err_clear(e);
         pause_ms(20);

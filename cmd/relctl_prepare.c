@@ -7,8 +7,12 @@
 #include "base/rel_clock.h"
 #include "base/rel_io.h"
 #include "cmd/relctl.h"
+#include "hotload/hot_ready.h"
 
-enum { UNSEEN_MS = 15000 }; /* a daemon that has not come so far will not */
+enum {
+    UNSEEN_MS = 15000, /* a daemon that has not come so far will not */
+    NODE_MS = 5000
+};
 
 static void boot_fini(struct relctl_boot *b)
 {
@@ -108,21 +112,19 @@ static int run_prepare(struct cmd_ctx *ctx, struct rel_err *e)
 }
 
 /* Has the boot come to an end, well (1) or badly (-1), or not yet (0)? */
-static int progress(const struct hot_contact *c, bool *seen, struct rel_err *e)
+static int progress(const struct hot_contact *c, bool *seen, struct hot_settling *settling,
+                    struct rel_err *e)
 {
     hot_autonode struct hot_node *node = NULL;
     struct rel_err ignored = {0};
-    bool booted = false;
 
     if (!hot_contact_alive(c))
         return *seen ? rel_fail(e, REL_E_CHILD, 0, "%s ended while it booted", c->name) : 0;
     *seen = true;
     if (!*c->node)
         return 1;
-    if (hot_node_open(c, 5000, &node, &ignored) < 0 ||
-        hot_node_booted(node, 5000, &booted, &ignored) < 0)
-        return 0;
-    return booted;
+    return hot_node_open(c, NODE_MS, &node, &ignored) == 0 &&
+           hot_node_runs(node, settling, NODE_MS);
 }
 
 static int run_await(struct cmd_ctx *ctx, struct rel_err *e)
@@ -130,6 +132,7 @@ static int run_await(struct cmd_ctx *ctx, struct rel_err *e)
     int64_t timeout_ms, until_ms, unseen_ms = rel_mono_ms() + UNSEEN_MS;
     struct timespec pause = {.tv_nsec = 20 * 1000000};
     json_auto_t *doc = json_pack("{s:b}", "started", 1);
+    struct hot_settling settling = {0};
     bool seen = false;
     int state = 0;
 
@@ -141,7 +144,7 @@ static int run_await(struct cmd_ctx *ctx, struct rel_err *e)
         struct rel_err ignored = {0};
 
         if (relctl_contact(ctx, &c, &ignored) == 0)
-            state = progress(&c, &seen, e);
+            state = progress(&c, &seen, &settling, e);
         hot_contact_fini(&c);
         if (state == 0 && (!rel_left_ms(until_ms) || (!seen && !rel_left_ms(unseen_ms))))
             return rel_fail(e, REL_E_TIMEOUT, 0, "the daemon did not start in time");

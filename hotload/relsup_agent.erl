@@ -15,6 +15,7 @@
 %% worth the memory.
 -define(TRACE_BACKLOG, 20000).
 -define(LINGER_MS, 100).
+-define(CHILDREN_MS, 500).
 
 -record(st, {client, n, worker, monitor, timer, trace = true}).
 
@@ -34,9 +35,10 @@ send_fd(Path, Fd) ->
         socket:close(Socket)
     end.
 
-%% Is the boot over, and does everything run that was started to stay? {yes, Sign}, the same Sign for
-%% as long as the same top supervisors run, or {no, Why}. An application controller that shuts down,
-%% after a start that failed, does not answer.
+%% Is the boot over, and does everything run that was started to stay? {yes, Sign}, or {no, Why}. The
+%% upper half of Sign is the same for as long as the same top supervisors run, the lower one as long as
+%% the children do that their specifications name. An application controller that shuts down, after a
+%% start that failed, does not answer.
 ready() ->
     case init:get_status() of
         {started, _} -> ready(application:info());
@@ -48,7 +50,7 @@ ready(Info) ->
         [proplists:get_value(Key, Info, []) || Key <- [started, running, starting, start_p_false]],
     Tops = [{App, top(proplists:get_value(App, Running, down))} || {App, permanent} <- Started],
     case [element(1, S) || S <- Starting ++ Held] ++ [App || {App, down} <- Tops] of
-        [] -> {yes, erlang:phash2(Tops)};
+        [] -> {yes, erlang:phash2(Tops) bsl 32 bor erlang:phash2(children([P || {_, P} <- Tops, is_pid(P)]))};
         [App | _] -> {no, text("the application ~ts is not running", [App])}
     end.
 
@@ -64,6 +66,31 @@ top(Master) when is_pid(Master) ->
     end;
 top(Other) ->
     Other.
+
+%% A supervisor that is busy does not answer, and is not waited for.
+children(Tops) ->
+    {Pid, Mon} = spawn_monitor(fun() -> exit({children, [children_of(P) || P <- Tops]}) end),
+    receive
+        {'DOWN', Mon, process, Pid, {children, Children}} -> Children;
+        {'DOWN', Mon, process, Pid, _} -> []
+    after ?CHILDREN_MS ->
+            demonitor(Mon, [flush]),
+            exit(Pid, kill),
+            []
+    end.
+
+%% Those that are started on demand have no id.
+children_of(P) ->
+    case rpc:pinfo(P, dictionary) of
+        {_, Dict} ->
+            case proplists:get_value('$initial_call', Dict) of
+                {supervisor, _, 1} ->
+                    [{Id, Child, [children_of(Child) || is_pid(Child)]}
+                     || {Id, Child, _, _} <- supervisor:which_children(P), Id =/= undefined];
+                _ -> []
+            end;
+        undefined -> []
+    end.
 
 %% What it listens on from now on may be shared with another VM (SO_REUSEPORT, socket(7)). Ours is always
 %% the first of these options, the release's own are behind it (sup_peer.c).

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "hotload/hot_ready.h"
 #include "supervisor/sup_config.h"
 #include "supervisor/sup_control.h"
 #include "supervisor/sup_hot.h"
@@ -131,7 +132,7 @@ struct sup_ports {
     struct swap_expect expect;    /* of the candidate */
     bool remembers;               /* `expect.known` is of the very release that boots */
     struct swap_listeners before; /* of who served when the order began: it may end meanwhile */
-    int64_t sign, sign_ms;        /* what runs in it, since when; 0: it is not settled */
+    struct hot_settling settling; /* of what runs in it */
     int generation;               /* whose listeners are remembered ... */
     int64_t note_ms;              /* ... at that time ... */
     bool again;                   /* ... and once more */

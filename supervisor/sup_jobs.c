@@ -196,6 +196,7 @@ int sup_job_look(const struct sup_look *look, struct sup_readiness *readiness, s
         rc = look_at_node(&look->contact, &r, e);
     if (!rc && !r.why && !blind)
         look_at_listeners(look, &have, &r);
+    r.listens = have.n > 0;
     swap_listeners_fini(&have);
     if (rc < 0) {
         free(r.why);

@@ -29,6 +29,7 @@ void sup_look_fini(struct sup_look *look);
 struct sup_readiness {
     bool settled;  /* its application runs; it lacks nothing but listeners that are remembered */
     bool ready;    /* and it listens, and accepts */
+    bool listens;  /* on one port at least */
     bool never;    /* it cannot become ready any more */
     bool stranger; /* because somebody else listens where it does: it must end at once */
     int64_t sign;  /* of what runs; another one means that something was started again */

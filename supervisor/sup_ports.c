@@ -9,7 +9,6 @@
 #include "supervisor/sup_known.h"
 
 enum {
-    SETTLE_MS = 100,      /* the same runs for so long */
     NOTE_MS = 2000,       /* what listens after it has served for so long is remembered ... */
     NOTE_AGAIN_MS = 60000 /* ... and what came later */
 };
@@ -71,7 +70,7 @@ void sup_ports_expect(struct sup *s, const char *dir, const struct sup_config *c
 {
     swap_expect_fini(&s->ports.expect);
     s->ports.expect = expected(s, dir, config, &s->ports.remembers);
-    s->ports.sign_ms = 0;
+    s->ports.settling = (struct hot_settling){0};
 }
 
 static void own_pids(const struct sup *s, pid_t own[SUP_OWN_MAX])
@@ -217,22 +216,16 @@ void sup_ports_look(const struct sup *s, const struct sup_peer *peer, struct sup
 
 bool sup_ports_settled(struct sup *s, const struct sup_readiness *r)
 {
-    int64_t now = rel_mono_ms();
-
     if (!r->settled) {
-        s->ports.sign_ms = 0;
+        s->ports.settling = (struct hot_settling){0};
         return false;
     }
-    if (!s->ports.sign_ms || s->ports.sign != r->sign) {
-        s->ports.sign = r->sign;
-        s->ports.sign_ms = now;
-    }
-    return now - s->ports.sign_ms >= SETTLE_MS;
+    return hot_settled(&s->ports.settling, r->sign, r->listens, rel_mono_ms());
 }
 
 bool sup_ports_serve_anyway(struct sup *s, const char *dir)
 {
-    if (s->active || s->stopping || !s->ports.remembers || !s->ports.sign_ms)
+    if (s->active || s->stopping || !s->ports.remembers || !s->ports.settling.top_ms)
         return false;
     sup_log(s, "%s SERVES WITHOUT ALL OF ITS PORTS: %s", dir, s->why ? s->why : "");
     return true;
