@@ -137,6 +137,18 @@ static json_t *answer(const struct pkg_release *old, const struct pkg_release *n
                      (json_int_t)(rel_mono_ms() - began_ms));
 }
 
+/* Nobody knows with which environment that node will be booted. */
+static int check_config(const struct sup_diff *d, const struct pkg_release *new, struct rel_err *e)
+{
+    return d->evaluates || d->unknown
+               ? rel_fail(
+                     e, REL_E_CHILD, 0,
+                     "the configuration of %s is evaluated at its boot, and with --node nobody "
+                     "knows in which environment",
+                     new->vsn)
+               : 0;
+}
+
 static int change(struct cmd_ctx *ctx, struct target *t, const char *release, struct rel_err *e)
 {
     sup_autodiff struct sup_diff diff = {0};
@@ -159,7 +171,7 @@ static int change(struct cmd_ctx *ctx, struct target *t, const char *release, st
         return rel_wrap(e, "node %s", t->contact.node);
     if (bring_in(t, release, old->name, &root, e) < 0 || pkg_release_read(root, &new, e) < 0 ||
         check_reads(t, root, e) < 0 || sup_diff_make(t->contact.root, root, &doc, e) < 0 ||
-        sup_diff_parse(doc, t->contact.root, root, &diff, e) < 0)
+        sup_diff_parse(doc, t->contact.root, root, &diff, e) < 0 || check_config(&diff, new, e) < 0)
         return -1;
     rc = sup_hot_run(&job, &report, e);
     if (!rc && !job.check)
