@@ -208,9 +208,22 @@ static void hung_code_change(void **state)
     assert_int_equal(e.code, REL_E_STUCK);
     expect_in(&e, "was not over within 400 ms");
     expect_in(&e, "the old state of");
+    /* For as long as it does another attempt would not meet what the first one met. */
+    struct rel_err e2 = {0};
+
+    assert_int_equal(hot_upgrade_run(p->node, &plan.plan, &report, &e2), -1);
+    assert_int_equal(e2.code, REL_E_INPUT);
+    expect_in(&e2, "has not yet taken its state");
     expect(p, END_CHANGING, "ok");
     expect(p, "{hx_server:count(one), hx_server:count(two)}", "{999,0}");
     expect(p, ALL_RUN, "[]");
+
+    struct rel_err e3 = {0};
+    autoplan struct plan good;
+
+    read_plan(p, 2, &good);
+    if (hot_upgrade_run(p->node, &good.plan, &report, &e3) < 0)
+        fail_msg("%s", e3.msg);
 }
 
 static void refuses_as(struct place *p, struct plan *plan, enum rel_code code, const char *reason)
