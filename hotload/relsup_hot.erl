@@ -9,6 +9,7 @@
 -export([run/3, verdict/1]).
 
 -define(WARM_UP_MS, 1000).
+-define(LEAVE_MS, 1000).
 
 -import(relsup_hot_text, [refuse/2, in_use/2, fail/2, gather/1, names/1]).
 -import(relsup_hot_keeper, [note/2]).
@@ -306,6 +307,7 @@ commit(S = #{code := Code, apps := Apps, own := Own}, commit) ->
     step(committed),
     relsup_hot_pause:forget(maps:get(procs, S, [])),
     Gone = [App || {App, _, <<>>, _, _, _} <- lists:reverse(Apps)],
+    Until = now_ms() + ?LEAVE_MS,
     quietly([fun() -> relsup_hot_app:become(maps:get(types, S)) end]
             ++ [fun() -> relsup_hot_sup:remove(C) end || C <- maps:get(children, S, [])]
             ++ [fun() -> relsup_hot_app:unload(App) end || App <- Gone]
@@ -313,7 +315,7 @@ commit(S = #{code := Code, apps := Apps, own := Own}, commit) ->
                 fun() -> relsup_hot_own:finish(S) end,
                 fun() -> relsup_hot_code:del_paths(Gone) end,
                 fun() -> relsup_hot_code:remember_closures(maps:values(maps:get(back, Code))) end]
-            ++ [fun() -> relsup_hot_code:purge_after(M, Post) end
+            ++ [fun() -> relsup_hot_code:purge_after(M, Post, Until) end
                 || {Is, _} <- maps:get(prepared, S), #{m := M, post := Post} <- Is]),
     Result.
 

@@ -4,7 +4,7 @@
 -module(relsup_hot_code).
 
 -export([read/1, take_in/4, prepare/1, load/1, check_old/3, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
--export([kept_closures/1, leave/2, undo/2, is_loaded/2, delete/1, purge_after/2, remember_closures/1]).
+-export([kept_closures/1, leave/2, undo/2, is_loaded/2, delete/1, purge_after/3, remember_closures/1]).
 -export([move_paths/1, add_paths/1, del_paths/1, set_path/1]).
 
 -import(relsup_hot_text, [refuse/2, in_use/2, fail/2, names/1, mods/1, text/2, gather/1]).
@@ -168,13 +168,13 @@ purge(Ms) ->
     ok.
 
 %% As the appup says. A closure of that code that somebody keeps is worth more than the memory: it
-%% would become badfun, and release_handler would let it.
-purge_after(_, none) ->
+%% would become badfun, and release_handler would let it. Who finishes something there has time until then.
+purge_after(_, none, _) ->
     ok;
-purge_after(M, Mode) ->
+purge_after(M, Mode, Until) ->
     case erlang:check_old_code(M) andalso
         holders(M) ++ [H || not is_counted(), H <- relsup_hot_hold:funs(#{M => {isnt, M:module_info(md5)}})] of
-        [] when Mode =:= brutal_purge -> code:purge(M);
+        [] when Mode =:= brutal_purge -> still_used(apply, [M], Until) =:= [] orelse code:purge(M);
         [] -> code:soft_purge(M);
         _ -> ok
     end.

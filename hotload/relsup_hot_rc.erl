@@ -186,8 +186,8 @@ by_dependency(G, Component) ->
     digraph:delete(H),
     [I || Strong <- Order, {_, I} <- lists:keysort(1, Strong)].
 
-%% What does not depend on each other comes in the order that systools happens to find, so both graphs are
-%% made as it makes them (systools_rc:restriction/2, condensation/1).
+%% What does not depend on each other comes in the order in which a VM happens to find it, so both graphs are
+%% made as systools makes them (systools_rc:restriction/2, condensation/1).
 restriction(G, Vertices) ->
     H = digraph:new(),
     [begin {V, Data} = digraph:vertex(G, V), digraph:add_vertex(H, V, Data) end || V <- Vertices],
