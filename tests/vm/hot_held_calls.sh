@@ -45,7 +45,8 @@ ERL
 -export([start_link/0, init/1]).
 start_link() -> supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 init([]) ->
-    {ok, {#{intensity => hx_b:get()}, [#{id => {Id, hx_d:get()}, start => {hx_leaf, start_link, []}} || Id <- lists:seq(1, $2)]}}.
+    $2 = hx_d:get(),
+    {ok, {#{intensity => hx_b:get()}, [#{id => leaf$2, start => {hx_leaf, start_link, []}}]}}.
 ERL
     module "$1" hx/hx_inner <<ERL
 -behaviour(supervisor).
@@ -53,7 +54,7 @@ ERL
 start_link() -> supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 init([]) ->
     true = is_list(supervisor:which_children(hx_sup)),
-    {ok, {#{intensity => $2}, [#{id => {inner, hx_c:get()}, start => {hx_leaf, start_link, []}}]}}.
+    {ok, {#{intensity => hx_c:get()}, [#{id => inner$2, start => {hx_leaf, start_link, []}}]}}.
 ERL
     module "$1" hx/hx_leaf <<'ERL'
 -export([start_link/0, init/1]).
@@ -76,17 +77,17 @@ states() {
 }
 
 start_home "$v1"
-assert_eq "[[{1,1}],[{inner,1}]]" "$(children)" "at the start"
+assert_eq "[[leaf1],[inner1]]" "$(children)" "at the start"
 assert_exit 0 hot "$v2"
 assert_eq "[2,2,2,2]" "$(states)"
-assert_eq "[[{1,2},{2,2}],[{inner,2}]]" "$(children)" "their init/1 met servers that run"
+assert_eq "[[leaf2],[inner2]]" "$(children)" "their init/1 met servers that run"
 assert_exit 0 relsup rollback --hot
 assert_eq "[1,1,1,1]" "$(states)"
-assert_eq "[[{1,1}],[{inner,1}]]" "$(children)"
+assert_eq "[[leaf1],[inner1]]" "$(children)"
 all_run
 assert_exit 3 hot "$v3" --suspend 3s
 assert_match 'code_change of process hx_[ad] .*was not over' "$(cat "$WORK/err")"
 assert_eq "[1,1,1,1]" "$(states)"
-assert_eq "[[{1,1}],[{inner,1}]]" "$(children)"
+assert_eq "[[leaf1],[inner1]]" "$(children)"
 all_run
 end_home
