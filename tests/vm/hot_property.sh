@@ -66,13 +66,14 @@ fresh() { # RELEASE N
 }
 
 upgrade() { # N FROM TO [NOTE...]
-    local to=$3 note bad='' parked='' held='' back=0 noise=''
+    local to=$3 note bad='' parked='' held='' struct='' back=0 noise=''
 
     for note in "${@:4}"; do
         case $note in
         bad=*) bad=${note#*=} ;;
         parked=*) parked=${note#*=} ;;
         held=*) held=${note#*=} ;;
+        struct=*) struct=${note#*=} ;;
         no_way_back) back=3 ;;
         noise) noise=$W/$1.fill ;;
         esac
@@ -82,6 +83,7 @@ upgrade() { # N FROM TO [NOTE...]
     look "fill(\"$W/$1.fill\")"
     describe before
     [ -z "$bad" ] || fails "$bad"
+    [ -z "$struct" ] || has_struct "$struct" "$to"
     [ -z "$parked" ] || is_in_the_way "$parked" "$to"
     changes 0 hot "$to" --dry-run
     look "mark()"
@@ -99,6 +101,18 @@ fails() { # VERSION:WHAT:EXITS
     IFS=: read -r version what exits <<<"$1"
     echo "  $what"
     changes "$exits" hot "$(built "$version")"
+    describe after before
+}
+
+has_struct() { # MODULE RELEASE
+    local listed
+
+    echo "  a server has a struct of $1"
+    for listed in true false; do
+        look "hold_struct($1, $listed)"
+        changes 2 hot "$2"
+        look "drop()"
+    done
     describe after before
 }
 
@@ -173,11 +187,12 @@ world() { # SEED
 }
 
 done_n=0
+fixed=(1 17 42) # with a supervisor that listens, and a struct that somebody has
 if [ -n "${RELPACK_SEED:-}" ]; then
     world "$RELPACK_SEED"
 else
     for ((n = 1; n <= worlds; n++)); do
-        world "$((${WORLDS:-0} ? RANDOM * 32768 + RANDOM : n))"
+        world "$((${WORLDS:-0} ? RANDOM * 32768 + RANDOM : fixed[n - 1]))"
     done
 fi
 echo "$done_n pairs"

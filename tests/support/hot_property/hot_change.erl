@@ -168,7 +168,7 @@ finish_app(App = #{name := Name}, A = #{apps := Apps}, B) ->
 spoil(A, B) ->
     {What, Exits, Fun} = pick([{code_change, [3], fun bad_code_change/2}, {new_child, [3], fun bad_child/2},
                                {new_app, [3], fun bad_app/2}, {app_child, [3], fun bad_app_child/2},
-                               {sup_init, [3], fun bad_init/2}, {simple, [3], fun bad_strategy/2},
+                               {sup_init, [3], fun bad_init/2}, {listens, [3], fun bad_listener/2}, {simple, [3], fun bad_strategy/2},
                                {mode, [3], fun bad_mode/2}, {sick, [3], fun sick/2},
                                {on_load, [2], fun on_load/2}, {gone, [2, 3], fun gone/2}]),
     case Fun(A, B) of
@@ -212,6 +212,10 @@ bad_app_child(_, B) ->
 
 bad_init(A, B) ->
     edit_one(both([sup], A, B), B, fun(Mod) -> (salt(Mod))#{spoil := no_init} end).
+
+bad_listener(A, B) ->
+    edit_one(both([sup], A, B), B,
+             fun(Mod) -> (salt(Mod))#{spoil := {listens, pick([[], [{raw, 1, 15, <<1:32/native>>}]])}} end).
 
 bad_strategy(A, B) ->
     edit_one([S || S = #{children := [_ | _], strategy := T} <- both([sup], A, B), T =/= simple_one_for_one], B,

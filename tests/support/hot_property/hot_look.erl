@@ -3,7 +3,9 @@
 -module(hot_look).
 
 -export([fill/1, describe/1, poke/0, fresh/1, healthy/0, mark/0, told/0]).
--export([park/1, unpark/0, hold/1, drop/0, keep/1, noise/1, quiet/0, enter/3]).
+-behaviour(gen_server).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+-export([park/1, unpark/0, port/0, hold/1, hold_struct/2, drop/0, keep/1, noise/1, quiet/0, enter/3]).
 
 -define(LATE_MS, 10000).
 
@@ -11,7 +13,7 @@
 
 %% Writes a term a line; two nodes with the same lines do the same.
 describe(File) ->
-    Lines = [applications() | lists:append([app(App) || App <- apps()])] ++ paths() ++ strays() ++ helds(),
+    Lines = [applications() | lists:append([app(App) || App <- apps()])] ++ paths() ++ strays() ++ helds() ++ listeners(),
     file:write_file(File, [io_lib:format("~0p.~n", [Line]) || Line <- Lines]).
 
 applications() ->
@@ -50,6 +52,38 @@ paths() ->
     [{path, P} || P <- lists:sort([tail(2, P) || P <- code:get_path(), not lists:prefix(code:root_dir(), P)])].
 
 %% Modules that are of no application, and not of Erlang either.
+%% The node's listener, that somebody accepts from: made with the first call.
+port() ->
+    case persistent_term:get(port, none) of
+        none ->
+            Self = self(),
+            spawn(fun() ->
+                {ok, L} = gen_tcp:listen(0, [{reuseaddr, true}, {ip, {127,0,0,1}}, {raw, 1, 15, <<1:32/native>>}]),
+                {ok, Port} = inet:port(L),
+                persistent_term:put(port, Port),
+                Self ! {port, Port},
+                accept(L)
+            end),
+            receive {port, Port} -> Port end;
+        Port -> Port
+    end.
+
+accept(L) ->
+    {ok, S} = gen_tcp:accept(L),
+    gen_tcp:close(S),
+    accept(L).
+
+%% Of supervisors: nobody is to be left over.
+listeners() ->
+    [{listens, P} || P <- erlang:ports(), erlang:port_info(P, name) =:= {name, "tcp_inet"},
+                     {ok, Status} <- [prim_inet:getstatus(P)], lists:member(listen, Status), not lists:member(accepting, Status),
+                     {connected, Owner} <- [erlang:port_info(P, connected)], is_sup(Owner)].
+
+is_sup(P) ->
+    {_, Dict} = process_info(P, dictionary),
+    is_tuple(proplists:get_value('$initial_call', Dict)) andalso
+        element(1, proplists:get_value('$initial_call', Dict)) =:= supervisor.
+
 strays() ->
     Ours = lists:append([element(2, application:get_key(App, modules)) || App <- [look | apps()]]),
     [{stray, M} || {M, File} <- code:all_loaded(), is_list(File), not lists:prefix(code:root_dir(), File),
@@ -160,6 +194,7 @@ enter(Behaviour, M, Key) ->
 %%   numbers => #{Key => {N, State}}, later => [Key]
 %%   born => [Sup]}             those whose children can start at any time
 fill(File) ->
+    _ = port(),
     {ok, [#{files := Files, runtime := Runtime, dynamic := Dynamic, extras := Extras, numbers := Numbers,
             later := Later}]} = file:consult(File),
     [begin
@@ -345,6 +380,17 @@ unpark() ->
 hold(M) ->
     register(holder, spawn(?MODULE, keep, [M:closure(1)])),
     ok.
+
+%% As somebody whose module does not change.
+hold_struct(M, Listed) ->
+    Struct = M:'__struct__'(),
+    {ok, _} = gen_server:start({local, holder}, ?MODULE, case Listed of true -> [x, {Struct}]; false -> #{s => Struct} end, []),
+    ok.
+
+init(S) -> {ok, S}.
+handle_call(_, _, S) -> {reply, S, S}.
+handle_cast(_, S) -> {noreply, S}.
+handle_info(stop, S) -> {stop, normal, S}.
 
 keep(Closure) ->
     receive stop -> Closure() end.

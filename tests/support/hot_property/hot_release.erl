@@ -6,6 +6,7 @@
 %%                               one that was started with the new release, to make it its equal
 %%   DIR/steps                   a line a pair: n FROM TO, and then what else is to be seen:
 %%     bad=VERSION:WHAT:EXITS      an upgrade to that one fails
+%%     struct=MODULE               so does this one while a server has a struct of the module, in this form
 %%     parked=MODULE               so does this one while a process loops in the module
 %%     held=MODULE                 its way back does, while somebody keeps a closure of the module
 %%     no_way_back                 its way back fails
@@ -63,7 +64,7 @@ good(A, Raw) ->
 notes(A, B) ->
     Libs = [M || M = #{name := Name} <- hot_change:both([lib], A, B), hot_change:changed(Name, A, B),
                  appup(M, B) =:= none],
-    Ways = [[Note, atom_to_list(M)] || Note <- ["parked=", "held="], #{name := M} <- [pick(Libs)], chance(20)],
+    Ways = [[Note, atom_to_list(M)] || Note <- ["parked=", "held=", "struct="], #{name := M} <- [pick(Libs)], chance(20)],
     {Ways ++ noise(), B}.
 
 noise() -> ["noise" || chance(50)].

@@ -25,6 +25,7 @@ body(lib, #{name := M, rev := Rev, calls := Calls, spoil := Spoil}) ->
      f("f(0) -> {~p, ~p};~n", [M, Rev]),
      f("f(N) -> {~p, ~p, N, [~ts]}.~n", [M, Rev, join([f("~p:f(N - 1)", [C]) || C <- Calls])]),
      "park() -> receive stop -> ok end.\n",
+     f("'__struct__'() -> #{'__struct__' => ~p, rev~p => 1}.~n", [M, Rev]),
      f("closure(X) -> fun() -> {X, ~p} end.~n", [Rev])];
 body(app, #{top := Top, listens := Listens, app := App, spoil := Spoil}) ->
     ["-behaviour(application).\n",
@@ -43,6 +44,7 @@ body(sup, #{name := M, rev := Rev, named := Named, spoil := Spoil} = Sup) ->
      "    put({hot_init, self()}, true),\n",
      case Spoil of
          no_init -> "    put(hot_init, spoilt), ets:new(spoilt, []), error(spoilt).\n";
+         {listens, Options} -> listens(Options, Sup);
          _ -> f("    put(hot_init, ~p), {ok, {~0p, [~ts]}}.~n", [Rev, flags(Sup), join(specs(Sup))])
      end];
 body(event, #{name := M, named := Named, handlers := Handlers} = Mod) ->
@@ -61,6 +63,14 @@ name_only(_, false) -> "".
 
 handler({H, _}) -> H;
 handler(H) -> H.
+
+%% It listens where somebody listens already: refused; or, with the option that lets it share the port, another one
+%% from which nobody accepts.
+listens(Options, Sup) ->
+    [f("    Port = hot_look:port(),~n"
+       "    {ok, _} = gen_tcp:listen(0, [{reuseaddr, true}]),~n"
+       "    {ok, _} = gen_tcp:listen(Port, [{reuseaddr, true}, {ip, {127,0,0,1}} | ~0p]),~n"
+       "    {ok, {~0p, [~ts]}}.~n", [Options, flags(Sup), join(specs(Sup))])].
 
 join(L) ->
     lists:join(", ", L).
