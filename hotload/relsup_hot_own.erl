@@ -44,7 +44,7 @@ step({remove, #{m := M}}, S) ->
     note(loading, true),
     code:purge(M),
     code:delete(M),
-    S;
+    S#{dropped => [M | maps:get(dropped, S, [])]};
 step({purge, Ms}, S) ->
     relsup_hot_code:purge(Ms),
     S;
@@ -278,8 +278,10 @@ lives_for_others() ->
     {links, Links} = process_info(self(), links),
     Links =/= [] orelse lists:any(fun(T) -> ets:info(T, owner) =:= self() end, ets:all()).
 
-%% When nothing fails any more.
+%% When nothing fails any more. What was deleted is loaded again by who called it from the old code of a module
+%% that changed later.
 finish(S) ->
+    relsup_hot_code:delete(maps:get(dropped, S, [])),
     case own(S) of
         #{home := none} -> ok;
         #{home := Home} -> Home ! over, ok
