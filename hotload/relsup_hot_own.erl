@@ -280,8 +280,8 @@ lives_for_others() ->
 
 %% When nothing fails any more. What was deleted is loaded again by who called it from the old code of a module
 %% that changed later.
-finish(S) ->
-    relsup_hot_code:delete(maps:get(dropped, S, [])),
+finish(S = #{code := #{removed := Removed}}) ->
+    relsup_hot_code:delete([M || M <- maps:get(dropped, S, []), lists:member(M, Removed)]),
     case own(S) of
         #{home := none} -> ok;
         #{home := Home} -> Home ! over, ok

@@ -96,7 +96,7 @@ refused "application one has version 1.0 in both" relup "$O" "$V"
 # What a person wrote
 variant broken_appup
 echo '{"2.0", [{"1.0", []}]}.' >"$V/$ebin/one.appup"
-refused 'one.appup: must be one \{"version"' appup "$O" "$V"
+refused 'one.appup: must begin with \{"version"' appup "$O" "$V"
 echo '{"1.5", [{"1.0", []}], [{"1.0", []}]}.' >"$V/$ebin/one.appup"
 refused "one.appup is for version 1.5, and the application has 2.0" relup "$O" "$V"
 assert_exit 0 relpack appup "$O" "$V" --force
