@@ -54,7 +54,7 @@ The known commands are:
 
     start          Starts the system
     start_iex      Starts the system with a shell attached
-    daemon         Starts the system as a daemon, returns when it has booted
+    daemon         Starts the system as a daemon, returns when it runs
     daemon_iex     Starts the system as a daemon with a shell attached
     eval EXPR      Executes the given expression on a new, non-booted system
     rpc EXPR       Executes the given expression on the running system
