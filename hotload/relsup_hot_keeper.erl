@@ -187,10 +187,11 @@ refused_text([Why | More]) -> text("~ts (and ~b more reasons)", [Why, length(Mor
 %% pause is not over yet. Code before states, because a gen_statem reads its callback mode from the
 %% code that is loaded; and resume whatever happened. A process takes its messages in their order, so
 %% nobody waits for one that is still in its code_change.
-undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs, effects := Effects0}) ->
+undo(K = #{plan := #{suspend_ms := Ms}, procs := Procs, effects := Effects0, started := New}) ->
     Awake = maps:get(awake, K, false),
     {Ended, Effects} = undo_effects(Effects0, K, Ms),
-    Started = case Awake of
+    %% an appup may start an application in the pause
+    Started = case Awake orelse New =/= [] of
                   true -> bounded(fun() -> undo_started(K, now_ms() + Ms) end, "what is new", Ms);
                   false -> ok
               end,

@@ -5,13 +5,13 @@
 # in place, and must then be what a fresh start of the new release is; gone back from, and be what it was; upgraded
 # to again, and go on like the fresh one. What must fail leaves everything as it was.
 #   RELPACK_SEED=N   repeats the world of that seed alone
-#   WORLDS=N         so many random ones (without it: three that are always the same), PAIRS=N of so many upgrades
+#   WORLDS=N         so many random ones (without it: four that are always the same), PAIRS=N of so many upgrades
 #                    each (3)
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/hot.sh"
 
 command -v erlc >/dev/null || skip "no Erlang here"
-worlds=${WORLDS:-3} pairs=${PAIRS:-3}
+worlds=${WORLDS:-4} pairs=${PAIRS:-3}
 mkdir -p "$WORK/ebin"
 erlc -o "$WORK/ebin" "$RELPACK_SOURCE"/tests/support/hot_property/*.erl || fail "compile the generator"
 
@@ -187,7 +187,8 @@ world() { # SEED
 }
 
 done_n=0
-fixed=(1 17 42) # with a supervisor that listens, and a struct that somebody has
+# a supervisor that listens; a struct that somebody has; an application that an appup adds, with embedded code
+fixed=(1 17 42 20035)
 if [ -n "${RELPACK_SEED:-}" ]; then
     world "$RELPACK_SEED"
 else
