@@ -53,21 +53,24 @@ derived(M, #{down := Down}, #{added := Added, removed := Removed}) ->
 %% In a relup the scripts of applications stand one after the other, in the order in which they start, and
 %% new applications start ahead of them all (systools_relup:prepend_add_app_scripts/4). What is derived
 %% is done ahead of the appups or behind them, by the same order; a new application that needs some of
-%% the latter waits for it, unless an appup starts it.
+%% the latter waits for it, unless an appup starts it. What is deleted goes last: the code of another
+%% application that calls it may not have changed yet.
 follow(Scripts = [{First, _, _} | _], Followed, Derived, Input = #{modules := Mods, apps := Apps}, Code) ->
     {Before, After} = relsup_hot_rc:translate(Scripts, mods(Input, old), mods(Input, new)),
     Loads = [M || {load, Is} <- After, #{m := M} <- Is],
     Removes = [M || {remove, #{m := M}} <- After],
     Taken = relsup_hot_code:take_in(Loads, Removes, Mods, Code),
     Steps = lists:append([needed(Step, Loads, Taken) || Step <- After]),
+    Deletes = [Step || {remove, #{m := M}} = Step <- Steps, not is_map_key(M, maps:get(load, Taken))],
     Early = early(First, Followed, Apps),
     Added = [App || {add_app, App, _} <- Steps],
     {Ahead, Behind} = lists:partition(fun({App, _}) -> lists:member(App, Early ++ Added) end, Derived),
     Group = fun(Ds) -> [{modules, [I || {_, I} <- Ds]} || Ds =/= []] end,
     Own = own_instrs(Steps),
     Named = [M || #{m := M} <- Own] ++ Removes,
-    #{stages => [meta] ++ Before ++ [paths] ++ Group(Ahead) ++ [{ready, Early} || Early =/= []] ++ Steps
-          ++ Group(Behind),
+    #{stages => [meta] ++ Before ++ [paths] ++ Group(Ahead) ++ [{ready, Early} || Early =/= []]
+          ++ (Steps -- Deletes) ++ Group(Behind) ++ Deletes
+          ++ [{purge, [M || {remove, #{m := M}} <- Deletes]} || Deletes =/= []],
       instrs => [I || {_, I} <- Derived] ++ Own,
       own => maps:from_keys([M || {App, M, _, _, _} <- Mods, is_map_key(App, Followed)] ++ Named, true),
       code => Taken,
