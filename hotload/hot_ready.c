@@ -51,7 +51,7 @@ bool hot_node_runs(struct hot_node *node, struct hot_settling *s, int timeout_ms
 {
     rel_autofree char *why = NULL;
     struct rel_err ignored = {0};
-    int64_t sign;
+    int64_t sign = 0; /* of one that is not ready there is none */
 
     if (hot_node_ready(node, timeout_ms, &sign, &why, &ignored) == 0 && !why)
         return hot_settled(s, sign, false, rel_mono_ms());
