@@ -7,7 +7,6 @@
 
 -import(relsup_hot_sys, [left/1, now_ms/0]).
 
-
 %% The held processes that must run for these to go on: whom they wait for, or whom those wait for.
 callees(Pids, Held) ->
     walk(Pids, Held, #{}, []).

@@ -3,7 +3,7 @@
 %% one, which knows both, ahead of the load; a supervisor's (`static`) behind it (appup(4), update).
 -module(relsup_hot_change).
 
--export([ahead/3, behind/3, post/2, can/2, converts/3, vsns/2]).
+-export([ahead/3, behind/3, post/2, answered/3, can/2, converts/3, vsns/2]).
 -export([modes/1, changed_modes/2, read_modes/1, check_modes/2]).
 
 -import(relsup_hot_text, [fail/2, who/2, why/1]).
@@ -106,6 +106,7 @@ post(Ask, Sups) ->
 is_ok(Answer) ->
     Answer =:= ok.
 
+%% What ?SYS:wait/3 returned: fails unless all have changed, within Ms.
 answered({[], []}, _, _) ->
     ok;
 answered({[], [P | _]}, Procs, Ms) ->

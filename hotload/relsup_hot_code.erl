@@ -3,9 +3,9 @@
 %% version from being purged.
 -module(relsup_hot_code).
 
--export([read/1, take_in/4, prepare/1, load/1, check_old/3, purge/1, check_awake/1, check_removed/1, order/1, vsn/1]).
+-export([read/1, take_in/4, prepare/1, load/1, check_old/3, purge/1, check_awake/1, order/1, vsn/1, literals/1]).
 -export([kept_closures/1, leave/2, undo/2, is_loaded/2, delete/1, purge_after/3, remember_closures/1]).
--export([move_paths/1, add_paths/1, del_paths/1, set_path/1]).
+-export([move_paths/1, del_paths/1, set_path/1]).
 
 -import(relsup_hot_text, [refuse/2, in_use/2, fail/2, names/1, mods/1, text/2, gather/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
@@ -253,14 +253,6 @@ check_awake(Asleep) ->
         Ms -> fail("~ts was loaded during the upgrade: try again", [mods(Ms)])
     end.
 
-%% Nobody may be inside of a module that is about to go.
-check_removed(Ms) ->
-    case relsup_hot_find:users(Ms) of
-        [] -> ok;
-        Pids -> fail("~ts still runs in ~ts, which the new release does not have",
-                     [names(Pids), mods(Ms)])
-    end.
-
 delete(Ms) ->
     [begin code:delete(M), code:soft_purge(M) end || M <- Ms, erlang:module_loaded(M)],
     ok.
@@ -276,6 +268,14 @@ vsn([Vsn]) when not is_integer(Vsn); Vsn < 32; Vsn > 255 ->
     Vsn;
 vsn(Vsn) ->
     Vsn.
+
+%% The terms of a chunk "LitT", which OTP 28 and later do not compress.
+literals(<<0:32, Table/binary>>) -> literal(Table);
+literals(<<_:32, Packed/binary>>) -> literal(zlib:uncompress(Packed));
+literals(_) -> [].
+
+literal(<<_:32, Terms/binary>>) ->
+    [binary_to_term(Term) || <<Size:32, Term:Size/binary>> <= Terms].
 
 %% Callees before their callers, as far as they do not call each other.
 order(Load) ->

@@ -11,7 +11,7 @@
 %% it starts no child meanwhile.
 -module(relsup_hot_find).
 
--export([find/2, inside_of/2, sys_processes/0, born/3, kind/1, users/1, ancestors/1, still_runs/3, is_sup/1, is_inside/2]).
+-export([find/2, inside_of/2, sys_processes/0, born/3, kind/1, users/1, ancestors/1, still_runs/3, is_sup/1, is_inside/2, runs_old/2]).
 
 -import(relsup_hot_text, [refuse/2, names/1]).
 -import(relsup_hot_sys, [left/1, now_ms/0]).
@@ -323,7 +323,7 @@ starters(Seen, Found, Mine) ->
 
 users(Ms) ->
     [P || P <- processes(), P =/= self(),
-          lists:any(fun(M) -> check_code(P, M) end, Ms)].
+          lists:any(fun(M) -> runs_old(P, M) end, Ms)].
 
-check_code(P, M) ->
+runs_old(P, M) ->
     try erlang:check_process_code(P, M) =:= true catch error:badarg -> false end.

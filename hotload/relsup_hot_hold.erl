@@ -115,15 +115,8 @@ fields(M, Bin) ->
     try
         {ok, {_, [{_, Exports}, {_, Chunk}]}} = beam_lib:chunks(Bin, [exports, "LitT"], [allow_missing_chunks]),
         true = lists:member({'__struct__', 0}, Exports),
-        Keys = [lists:sort(maps:keys(L)) || L = #{'__struct__' := M1} <- literals(Chunk), M1 =:= M],
+        Keys = [lists:sort(maps:keys(L)) || L = #{'__struct__' := M1} <- relsup_hot_code:literals(Chunk), M1 =:= M],
         {_, Most} = lists:max([{length(Ks), Ks} || Ks <- Keys]),
         Most
     catch error:_ -> none
     end.
-
-%% OTP 28 and later do not compress them.
-literals(<<0:32, Table/binary>>) -> table_of(Table);
-literals(<<_:32, Packed/binary>>) -> table_of(zlib:uncompress(Packed)).
-
-table_of(<<_:32, Entries/binary>>) ->
-    [binary_to_term(Term) || <<Size:32, Term:Size/binary>> <= Entries].

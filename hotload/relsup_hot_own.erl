@@ -7,7 +7,7 @@
 
 -export([step/2, finish/1]).
 
--import(relsup_hot_text, [fail/2, who/2]).
+-import(relsup_hot_text, [fail/2]).
 -import(relsup_hot_keeper, [note/2]).
 -import(relsup_hot_sys, [left/1, now_ms/0, now_us/0]).
 
@@ -44,7 +44,7 @@ step({remove, #{m := M}}, S) ->
     note(loading, true),
     code:purge(M),
     code:delete(M),
-    S#{dropped => [M | maps:get(dropped, S, [])]};
+    S;
 step({purge, Ms}, S) ->
     relsup_hot_code:purge(Ms),
     S;
@@ -201,13 +201,7 @@ change(Dir, {M, Extra}, S = #{vsns := Vsns, ms := Ms}) ->
     Vsn = case Dir of up -> Old; down -> {down, New} end,
     Ask = [{P, {change_code, M, Vsn, Extra}} || {P, Kind, _} <- Procs, can(P, Kind, M)],
     Asked = relsup_hot_change:post(Ask, [P || {P, supervisor, _} <- Procs]),
-    {Bad, Missing} = ?SYS:wait(Asked, fun(R) -> R =:= ok end, now_ms() + Ms),
-    case {Bad, Missing} of
-        {[], []} -> ok;
-        {[{P, {error, Why}} | _], _} -> fail("code_change of ~ts failed: ~0tp", [who(P, Procs), relsup_hot_text:why(Why)]);
-        {[{P, Other} | _], _} -> fail("code_change of ~ts answered ~0tp", [who(P, Procs), Other]);
-        {[], [P | _]} -> fail("code_change of ~ts was not over within ~b ms", [who(P, Procs), Ms])
-    end.
+    relsup_hot_change:answered(?SYS:wait(Asked, fun(R) -> R =:= ok end, now_ms() + Ms), Procs, Ms).
 
 %% It is the callback module that is called, whatever module is named.
 can(_, Kind, M) when Kind =:= supervisor; Kind =:= gen_event -> relsup_hot_change:can(Kind, M);
@@ -278,10 +272,8 @@ lives_for_others() ->
     {links, Links} = process_info(self(), links),
     Links =/= [] orelse lists:any(fun(T) -> ets:info(T, owner) =:= self() end, ets:all()).
 
-%% When nothing fails any more. What was deleted is loaded again by who called it from the old code of a module
-%% that changed later.
-finish(S = #{code := #{removed := Removed}}) ->
-    relsup_hot_code:delete([M || M <- maps:get(dropped, S, []), lists:member(M, Removed)]),
+%% When nothing fails any more.
+finish(S) ->
     case own(S) of
         #{home := none} -> ok;
         #{home := Home} -> Home ! over, ok

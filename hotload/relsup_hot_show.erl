@@ -12,6 +12,7 @@
 -define(MANY, 20).
 
 sections(Plan, Code, Script, Meta, Found) ->
+    Settings = settings_harm(Plan, Meta, Code),
     [S || S = {_, [_ | _]} <-
               [{applications, applications(Plan, Meta, Code)},
                {modules, modules(Plan, Code, Script)},
@@ -21,8 +22,8 @@ sections(Plan, Code, Script, Meta, Found) ->
                {supervisors, supervisors(Found)},
                {configuration, configuration(Meta, Code)},
                {steps, [Line || Stage <- maps:get(stages, Script), Line <- step(Stage)]},
-               {notes, maps:get(notes, Script) ++ notes(Plan) ++ settings_harm(Plan, Meta, Code)},
-               {harm, harm(Plan, Code, Script, Found) ++ settings_harm(Plan, Meta, Code)}]].
+               {notes, maps:get(notes, Script) ++ notes(Plan) ++ Settings},
+               {harm, harm(Plan, Code, Script, Found) ++ Settings}]].
 
 %% What only became known on the way.
 done(S = #{found := #{kept := Kept}}) ->

@@ -7,7 +7,7 @@
 -module(relsup_hot_sup).
 
 -export([depth/1, mark/1, learn/1, tell/1, rest/1, proof/1]).
--export([infos/2, judge/2, added/1, start/2, stop/2, remove/1, stopped_children/1]).
+-export([infos/2, judge/2, added/1, start/2, stop/2, remove/1]).
 
 -import(relsup_hot_text, [fail/2, text/2, name/1, why/1]).
 -import(relsup_hot_sys, [left/1]).
@@ -181,16 +181,9 @@ binary(M, Beams) ->
 words(Beam) ->
     case beam_lib:chunks(Beam, [atoms, "LitT"], [allow_missing_chunks]) of
         {ok, {_, [{atoms, Atoms}, {_, Literals}]}} ->
-            lists:foldl(fun add_word/2, maps:from_list([{A, true} || {_, A} <- Atoms]), literals(Literals));
+            lists:foldl(fun add_word/2, maps:from_list([{A, true} || {_, A} <- Atoms]), relsup_hot_code:literals(Literals));
         {error, _, _} -> #{}
     end.
-
-literals(<<0:32, Data/binary>>) -> literal(Data);
-literals(<<_:32, Data/binary>>) -> literal(zlib:uncompress(Data));
-literals(_) -> [].
-
-literal(<<_:32, Terms/binary>>) ->
-    [binary_to_term(Term) || <<Size:32, Term:Size/binary>> <= Terms].
 
 add_word(Word, Words) ->
     lists:foldl(fun add_word/2, Words#{Word => true}, parts(Word)).
@@ -260,10 +253,3 @@ remove(#{pid := P, removed := Ids, gone := Gone}) ->
          supervisor:delete_child(P, Id)
      end || Id <- lists:reverse(Ids) ++ Gone],
     ok.
-
-%% For the appup instruction `stop`: ends the children of the modules, and tells which.
-stopped_children(Ms) ->
-    Sups = [P || P <- processes(), relsup_hot_find:is_sup(P)],
-    [{P, Id} || P <- Sups, {Id, C, _, Mods} <- supervisor:which_children(P), is_pid(C), Id =/= undefined,
-                is_list(Mods), lists:any(fun(M) -> lists:member(M, Mods) end, Ms),
-                supervisor:terminate_child(P, Id) =:= ok].

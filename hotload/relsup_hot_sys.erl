@@ -5,7 +5,7 @@
 -module(relsup_hot_sys).
 
 -export([ask/3, ask_each/4, post/1, wait/3, wait/4, send/2, nobody/0, left/1, now_ms/0, now_us/0]).
--export([warm/1, save/1, saved/0, is_saved/1, rest/1, proof/1, forget/1, forget_saved/0, keep_mode/1, rest_mode/1]).
+-export([warm/1, save/1, saved/0, is_saved/1, rest/1, proof/1, forget/1, keep_mode/1, rest_mode/1]).
 -export([save_event/1, rest_event/1, forget_event/1]).
 
 -define(SAVED, '$relsup_old').

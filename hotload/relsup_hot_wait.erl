@@ -169,5 +169,4 @@ lives_in(P, M) ->
 
 %% Of those [{P, M}] who still are in the code of before.
 still_in_old(Kept) ->
-    [{P, M} || {P, M} <- Kept,
-               try erlang:check_process_code(P, M) =:= true catch error:badarg -> false end].
+    [X || X = {P, M} <- Kept, relsup_hot_find:runs_old(P, M)].
