@@ -122,9 +122,9 @@ static int diff_priv(const struct pkg_release_app *old, const struct pkg_release
         return 0;
     from = rel_strf("%s/..", old->ebin);
     to = rel_strf("%s/..", new->ebin);
-    if (pkg_native_changed(from, to, native, e) < 0)
+    if (pkg_priv_changed(from, to, any, e) < 0)
         return -1;
-    return pkg_priv_changed(from, to, any, e);
+    return *any ? pkg_native_changed(from, to, native, e) : 0;
 }
 
 static int diff_app(struct diff *d, const struct pkg_release_app *new, struct rel_err *e)
