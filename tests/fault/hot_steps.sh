@@ -5,13 +5,7 @@
 . "$(dirname "$0")/../support/lib.sh"
 . "$(dirname "$0")/../support/hot.sh"
 
-app 0.1.0 hx 1 '{mod, {hx_app, []}}'
-module 0.1.0 hx/hx_app <<'ERL'
--behaviour(application).
--export([start/2, stop/1]).
-start(_, _) -> hx_sup:start_link().
-stop(_) -> ok.
-ERL
+supervised_app 0.1.0 1
 sup() { # VERSION CHILDREN
     module "$1" hx/hx_sup <<ERL
 -behaviour(supervisor).

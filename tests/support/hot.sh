@@ -4,6 +4,7 @@
 #
 #   module VERSION APP/NAME <<E   a module of that application in that version, on stdin; "-module" is added
 #   app VERSION APP VSN [KEYS]    its .app file, with further KEYS ("{mod, {m, []}}, ...")
+#   supervised_app VERSION VSN    an application hx whose top supervisor is hx_sup, which the test writes
 #   appup VERSION APP <<E         its .appup file, on stdin
 #   same FROM VERSION             VERSION begins as a copy of FROM
 #   release VERSION [APP...]      builds it, the applications permanent; prints its folder
@@ -26,6 +27,16 @@ versioned_app() {
     module 0.1.0 hx/hx_code <<'ERL'
 -export([version/0]).
 version() -> "0.1.0".
+ERL
+}
+
+supervised_app() {
+    app "$1" hx "$2" '{mod, {hx_app, []}}'
+    module "$1" hx/hx_app <<'ERL'
+-behaviour(application).
+-export([start/2, stop/1]).
+start(_, _) -> hx_sup:start_link().
+stop(_) -> ok.
 ERL
 }
 

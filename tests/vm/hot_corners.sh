@@ -29,13 +29,7 @@ config_change(C, N, R) -> persistent_term:put(?MODULE, {C, N, R}), ok.
 ERL
 }
 
-app 0.1.0 hx 1 '{mod, {hx_app, []}}'
-module 0.1.0 hx/hx_app <<'ERL'
--behaviour(application).
--export([start/2, stop/1]).
-start(_, _) -> hx_sup:start_link().
-stop(_) -> ok.
-ERL
+supervised_app 0.1.0 1
 sup 0.1.0 hx_sup 'hx_srv, hx_nest, hx_events'
 sup 0.1.0 hx_nest hx_leaf
 for name in hx_srv hx_leaf; do

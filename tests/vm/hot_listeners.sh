@@ -7,13 +7,7 @@
 need_ns "$@"
 
 PORT=$(free_port) OTHER=$(free_port)
-app 0.1.0 hx 1 '{mod, {hx_app, []}}'
-module 0.1.0 hx/hx_app <<'ERL'
--behaviour(application).
--export([start/2, stop/1]).
-start(_, _) -> hx_sup:start_link().
-stop(_) -> ok.
-ERL
+supervised_app 0.1.0 1
 # The acceptors are of a module that does not change.
 module 0.1.0 hx/hx_conn <<'ERL'
 -export([start_link/2, init/2, loop/1]).

@@ -6,13 +6,7 @@
 . "$(dirname "$0")/../support/hot.sh"
 
 server() { # VERSION N HEALTHY
-    app "$1" hx "$2" '{mod, {hx_app, []}}'
-    module "$1" hx/hx_app <<'ERL'
--behaviour(application).
--export([start/2, stop/1]).
-start(_, _) -> hx_sup:start_link().
-stop(_) -> ok.
-ERL
+    supervised_app "$1" "$2"
     module "$1" hx/hx_sup <<ERL
 -behaviour(supervisor).
 -export([start_link/0, init/1]).
